@@ -8,12 +8,12 @@ local stamps = {}
 for i, key in ipairs(KEYS) do
     local stamp = now
     local old = redis.pcall('GET', key)
-    -- A value of another type or without a number is replaced: nobody can hold a stamp equal to it.
+    -- A value of another type, or that is no number below 2^53 (the year 2255), is not ours: it is replaced.
     if type(old) == 'string' then
         old = tonumber(old)
-        if old and old >= stamp then stamp = old + 1 end
+        if old and old >= stamp and old < 9007199254740992 then stamp = old + 1 end
     end
-    -- Not tostring(), which writes 1.79e+15. 2^53 microseconds are reached in the year 2255.
+    -- Not tostring(), which writes 1.79e+15.
     stamps[i] = string.format('%.0f', stamp)
     local set = redis.pcall('SET', key, stamps[i], 'PX', ARGV[1])
     if set.err then

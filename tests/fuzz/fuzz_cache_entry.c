@@ -1,0 +1,34 @@
+/* fuzz_cache_entry.c - any bytes as a cache entry; what is read must be written back alike.
+ * SPDX-License-Identifier: MPL-2.0 */
+#include <stdlib.h>
+
+#include "cache/entry.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fw_bytes_t value = {data, size};
+    (void)fw_cache_value_kind(value);
+    fw_cache_entry_t entry;
+    if (fw_cache_entry_decode(value, 64 * 1024, &entry) != 0) {
+        return 0;
+    }
+    uint8_t *encoded = NULL;
+    size_t encoded_size = 0;
+    if (fw_cache_entry_encode(&entry, &encoded, &encoded_size) != 0) {
+        abort();
+    }
+    fw_cache_entry_t again;
+    if (fw_cache_entry_decode((fw_bytes_t){encoded, encoded_size}, 64 * 1024, &again) != 0) {
+        abort();
+    }
+    if (!fw_bytes_equal(entry.payload, again.payload) || entry.start_us != again.start_us ||
+        fw_cache_entry_fresh(&again, entry.stamps, entry.stamps_count, NULL) != FW_CACHE_FRESH) {
+        abort();
+    }
+    fw_cache_entry_clear(&again);
+    fw_cache_entry_clear(&entry);
+    free(encoded);
+    return 0;
+}
