@@ -1,6 +1,7 @@
-/* codec.h - every message between Freshwire processes, decoded and encoded.   SPDX-License-Identifier: MPL-2.0
- * Pure. The only code that sees protobuf-c. A decoder first walks the bytes and checks every size, count,
- * depth and text against the limits below, and only then allocates. Not thread-safe: one codec an actor. */
+/* codec.h - every message between Freshwire processes, decoded and encoded.
+ * SPDX-License-Identifier: MPL-2.0 Pure. The only code that sees protobuf-c. A decoder first walks
+ * the bytes and checks every size, count, depth and text against the limits below, and only then
+ * allocates. Not thread-safe: one codec an actor. */
 #pragma once
 
 #include "proto/bytes.h"
@@ -12,6 +13,7 @@ enum {
     FW_EVENT_TYPE_SIZE_MAX = 64,
     FW_EVENT_ID_SIZE_MAX = 128,
     FW_PAYLOAD_SIZE_MAX = 64 * 1024,
+    FW_PUBLICATION_SIZE_MAX = FW_PAYLOAD_SIZE_MAX + 4096, /* encoded */
     FW_AUDIENCE_MAX = 64,
     FW_INVALIDATE_KEYS_MAX = 1000,
     FW_INVALIDATE_TAGS_MAX = 256,
@@ -23,13 +25,14 @@ enum {
     FW_NAME_SIZE_MAX = 128,
     FW_REASON_SIZE_MAX = 512,
     FW_TRACEPARENT_SIZE_MAX = 64,
-    FW_POSITIONS_MAX = 512,   /* channels in one positions request */
-    FW_REPLAY_EVENTS_MAX = 256, /* deliveries in one replay reply */
-    FW_FRAME_SIZE_MAX = 1024 * 1024, /* what a bound socket accepts */
+    FW_POSITIONS_MAX = 512,              /* channels in one positions request */
+    FW_REPLAY_EVENTS_MAX = 256,          /* deliveries in one replay reply */
+    FW_FRAME_SIZE_MAX = 1024 * 1024,     /* what a bound socket accepts */
     FW_REPLY_SIZE_MAX = 8 * 1024 * 1024, /* what a connecting socket accepts */
 };
 
-/* Why a message was refused. Field is a path such as "event.audience[3]". */
+/* Why a message was refused. Field is a path such as "audience[3]" (in an event) or
+ * "replay.channel". */
 typedef struct {
     char field[96];
     char reason[160];
@@ -245,8 +248,8 @@ typedef struct {
     union {
         fw_hello_t hello;
         fw_welcome_t welcome;
-        uint64_t number;     /* PING, PONG */
-        fw_text_t goodbye;   /* the reason */
+        uint64_t number;   /* PING, PONG */
+        fw_text_t goodbye; /* the reason */
         fw_refusal_t refusal;
         fw_publish_t publish;
         fw_publish_ack_t ack;
@@ -276,9 +279,10 @@ typedef struct fw_codec fw_codec_t;
 fw_codec_t *fw_codec_new(void) __attribute__((warn_unused_result));
 void fw_codec_destroy(fw_codec_t **self_p);
 
-/* Decodes one message of a link. The result borrows from data and from the codec, until the codec decodes
- * again. 0; -EBADMSG when the bytes are not such a message, -EMSGSIZE when a limit is passed, -EPROTO when a
- * value is not allowed: ret_refusal then says which field. Never more than one error is reported. */
+/* Decodes one message of a link. The result borrows from data and from the codec, until the codec
+ * decodes again. 0; -EBADMSG when the bytes are not such a message, -EMSGSIZE when a limit is
+ * passed, -EPROTO when a value is not allowed: ret_refusal then says which field. Never more than
+ * one error is reported. */
 int fw_codec_decode(fw_codec_t *self, fw_link_t link, fw_bytes_t data, fw_message_t *ret_message,
                     fw_refusal_t *ret_refusal) __attribute__((warn_unused_result));
 
@@ -288,11 +292,12 @@ int fw_codec_decode_delivery(fw_codec_t *self, fw_bytes_t data, fw_delivery_t *r
 int fw_codec_decode_beacon(fw_codec_t *self, fw_bytes_t data, fw_beacon_t *ret_beacon,
                            fw_refusal_t *ret_refusal) __attribute__((warn_unused_result));
 /* Decodes a publication without ending the life of what the last other decode returned. */
-int fw_codec_decode_publication(fw_codec_t *self, fw_bytes_t data, fw_publication_t *ret_publication,
-                                fw_refusal_t *ret_refusal) __attribute__((warn_unused_result));
+int fw_codec_decode_publication(fw_codec_t *self, fw_bytes_t data,
+                                fw_publication_t *ret_publication, fw_refusal_t *ret_refusal)
+    __attribute__((warn_unused_result));
 
-/* Encoders. The result borrows from the codec, until it encodes again. The message must be one that the link
- * carries and keep every limit (assert): senders check what they take from outside. */
+/* Encoders. The result borrows from the codec, until it encodes again. The message must be one that
+ * the link carries and keep every limit (assert): senders check what they take from outside. */
 fw_bytes_t fw_codec_encode(fw_codec_t *self, fw_link_t link, const fw_message_t *message);
 fw_bytes_t fw_codec_encode_publication(fw_codec_t *self, const fw_event_t *event);
 /* An event frame: the channel's topic and the delivery. */
@@ -301,9 +306,11 @@ fw_bytes_t fw_codec_encode_beacon_frame(fw_codec_t *self, const fw_beacon_t *bea
 
 /* Checks an event that did not come through a decoder (from JSON or flags) by the same rules.
  * 0, -EMSGSIZE or -EPROTO with ret_refusal filled in. */
-int fw_event_check(const fw_event_t *event, fw_refusal_t *ret_refusal) __attribute__((warn_unused_result));
+int fw_event_check(const fw_event_t *event, fw_refusal_t *ret_refusal)
+    __attribute__((warn_unused_result));
 
-/* Writes a payload as one JSON value (typed: an object with the proto's field names, 64-bit numbers as strings;
- * binary: a base64 string; none: null). JSON payloads are copied as they are. Returns the bytes written, or
- * the size needed when it is larger than size (then nothing useful is written). */
+/* Writes a payload as one JSON value (typed: an object with the proto's field names, 64-bit numbers
+ * as strings; binary: a base64 string; none: null). JSON payloads are copied as they are. Returns
+ * the bytes written, or the size needed when it is larger than size (then nothing useful is
+ * written). */
 size_t fw_codec_payload_json(const fw_payload_t *payload, char *buffer, size_t size);

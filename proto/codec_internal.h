@@ -1,0 +1,40 @@
+/* codec_internal.h - shared by the files of the codec only.   SPDX-License-Identifier: MPL-2.0 */
+#pragma once
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "freshwire/v1/events.pb-c.h"
+#include "freshwire/v1/gateway.pb-c.h"
+#include "freshwire/v1/jobs.pb-c.h"
+#include "freshwire/v1/link.pb-c.h"
+#include "freshwire/v1/publish.pb-c.h"
+#include "proto/arena.h"
+#include "proto/codec.h"
+
+struct fw_codec {
+    fw_arena_t *decoded;     /* of the last message, delivery or beacon */
+    fw_arena_t *publication; /* of the last publication */
+    fw_arena_t *encoding;    /* structs that live while one message is packed */
+    uint8_t *buffer;         /* the last encoded message */
+    size_t capacity;
+};
+
+/* One of the six typed payloads. */
+typedef struct {
+    Freshwire__V1__Payload__KindCase kind;
+    uint32_t field;
+    const char *type;
+    const ProtobufCMessageDescriptor *descriptor;
+} fw_typed_payload_t;
+
+/* NULL when there is none such. */
+const fw_typed_payload_t *fw_typed_payload_of_kind(Freshwire__V1__Payload__KindCase kind);
+const fw_typed_payload_t *fw_typed_payload_of_type(fw_text_t type);
+
+ProtobufCAllocator fw_arena_allocator(fw_arena_t *arena);
+
+/* Unpacks checked bytes; NULL never happens for bytes that passed fw_wire_check (assert). */
+void *fw_codec_unpack(const ProtobufCMessageDescriptor *descriptor, fw_arena_t *arena,
+                      fw_bytes_t data) __attribute__((warn_unused_result));
+/* Makes the buffer at least so large. */
+uint8_t *fw_codec_reserve(fw_codec_t *self, size_t size) __attribute__((warn_unused_result));
