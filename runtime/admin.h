@@ -7,10 +7,10 @@
 
 typedef struct fw_admin fw_admin_t;
 
-/* Listens on "host:port" (port 0 = a free one). metrics and health stay the caller's and must outlive it. 0 or a
- * negative errno. */
-int fw_admin_start(const char *listen, fw_metrics_t *metrics, fw_health_t *health, fw_admin_t **ret_admin)
-    __attribute__((warn_unused_result));
+/* Listens on "host:port" (port 0 = a free one). metrics and health stay the caller's and must
+ * outlive it. 0 or a negative errno. */
+int fw_admin_start(const char *listen, fw_metrics_t *metrics, fw_health_t *health,
+                   fw_admin_t **ret_admin) __attribute__((warn_unused_result));
 void fw_admin_stop(fw_admin_t **self_p);
 /* The port that it got. */
 int fw_admin_port(const fw_admin_t *self);

@@ -1,5 +1,6 @@
 /* alloc.h - memory that is always there.   SPDX-License-Identifier: MPL-2.0
- * Out of memory ends the process: so every size that comes from outside is bounded before it gets here. */
+ * Out of memory ends the process: so every size that comes from outside is bounded before it gets
+ * here. */
 #pragma once
 
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* config.h - one option table; YAML file < environment < flags.   SPDX-License-Identifier: MPL-2.0
- * The table names, types, bounds, documents and defaults every option; it is also what "config doc" prints. A value
- * that is not allowed is refused with its origin (file:line, variable or flag), the limit and the value; an unknown
- * name with the nearest known one. */
+ * The table names, types, bounds, documents and defaults every option; it is also what "config doc"
+ * prints. A value that is not allowed is refused with its origin (file:line, variable or flag), the
+ * limit and the value; an unknown name with the nearest known one. */
 #pragma once
 
 #include <stdbool.h>
@@ -22,7 +22,8 @@ typedef enum {
 } fw_option_kind_t;
 
 typedef struct {
-    const char *path; /* "gateway.listen"; the environment name is FRESHWIRE_GATEWAY_LISTEN, the flag --gateway-listen */
+    const char *path; /* "gateway.listen"; the environment name is FRESHWIRE_GATEWAY_LISTEN, the
+                         flag --gateway-listen */
     fw_option_kind_t kind;
     const char *fallback; /* default, as text; NULL = empty */
     int64_t min, max;     /* numbers, durations, bytes: allowed range */
@@ -33,22 +34,30 @@ typedef struct {
 typedef struct fw_config fw_config_t;
 
 typedef struct {
-    char text[512]; /* "freshwire.yaml:12: gateway.lisen: unknown option; did you mean gateway.listen?" */
+    char text[512]; /* "freshwire.yaml:12: gateway.lisen: unknown option; did you mean
+                       gateway.listen?" */
 } fw_config_error_t;
 
-/* Reads all layers. file may be NULL; environment is a NULL-ended "NAME=value" array (environ) or NULL; flags are
- * "--name=value", "--name value", "--bool-name" and "--no-bool-name", of which *argc/argv keeps what is not a known
- * flag (positional arguments; everything after "--"). An unknown "--flag", or an unknown FRESHWIRE_ name, is an error.
- * The table must outlive the result. 0, or -EINVAL / -ENOENT / -EACCES … with ret_error. */
-int fw_config_load(const fw_option_t *table, size_t count, const char *file, char *const *environment, int *argc,
-                   char **argv, fw_config_t **ret_config, fw_config_error_t *ret_error) __attribute__((warn_unused_result));
+/* Reads all layers. file may be NULL; environment is a NULL-ended "NAME=value" array (environ) or
+ * NULL; flags are
+ * "--name=value", "--name value", "--bool-name" and "--no-bool-name", of which *argc/argv keeps
+ * what is not a known flag (positional arguments; everything after "--"). An unknown "--flag", or
+ * an unknown FRESHWIRE_ name, is an error. The table must outlive the result. 0, or -EINVAL /
+ * -ENOENT / -EACCES … with ret_error. */
+int fw_config_load(const fw_option_t *table, size_t count, const char *file,
+                   char *const *environment, int *argc, char **argv, fw_config_t **ret_config,
+                   fw_config_error_t *ret_error) __attribute__((warn_unused_result));
 void fw_config_destroy(fw_config_t **self_p);
 
-/* Values; the path must be in the table with that kind (assert). Texts are borrowed from the config. */
-const char *fw_config_text(const fw_config_t *self, const char *path); /* TEXT, SECRET, CHOICE; "" when empty */
-int64_t fw_config_number(const fw_config_t *self, const char *path);   /* NUMBER, DURATION (ms), BYTES */
+/* Values; the path must be in the table with that kind (assert). Texts are borrowed from the
+ * config. */
+const char *fw_config_text(const fw_config_t *self,
+                           const char *path); /* TEXT, SECRET, CHOICE; "" when empty */
+int64_t fw_config_number(const fw_config_t *self,
+                         const char *path); /* NUMBER, DURATION (ms), BYTES */
 bool fw_config_bool(const fw_config_t *self, const char *path);
-size_t fw_config_list(const fw_config_t *self, const char *path, const char *const **ret_texts); /* LIST, SECRETS */
+size_t fw_config_list(const fw_config_t *self, const char *path,
+                      const char *const **ret_texts); /* LIST, SECRETS */
 /* Where a value came from: "default", "freshwire.yaml:12", "FRESHWIRE_X", "--x". */
 const char *fw_config_origin(const fw_config_t *self, const char *path);
 

@@ -1,14 +1,15 @@
-/* health.h - is every actor alive, and may this process be given work?   SPDX-License-Identifier: MPL-2.0
- * Any thread. Live: every actor's loop ticked within five seconds. Ready: live, and every condition holds, and the
- * process is not draining. */
+/* health.h - is every actor alive, and may this process be given work?   SPDX-License-Identifier:
+ * MPL-2.0 Any thread. Live: every actor's loop ticked within five seconds. Ready: live, and every
+ * condition holds, and the process is not draining. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 typedef struct fw_health fw_health_t;
-typedef struct fw_pulse fw_pulse_t;         /* one actor's loop */
-typedef struct fw_condition fw_condition_t; /* one thing that must be true, for example "broker link" */
+typedef struct fw_pulse fw_pulse_t; /* one actor's loop */
+typedef struct fw_condition
+    fw_condition_t; /* one thing that must be true, for example "broker link" */
 
 enum { FW_PULSE_MS_MAX = 5000 };
 
@@ -27,6 +28,7 @@ void fw_health_set_draining(fw_health_t *self);
 
 bool fw_health_live(fw_health_t *self, int64_t now_ms);
 bool fw_health_ready(fw_health_t *self, int64_t now_ms);
-/* JSON: {"status":"ok"|"unready"|"dead","draining":…,"actors":{name:age_ms},"conditions":{name:true}}.
+/* JSON:
+ * {"status":"ok"|"unready"|"dead","draining":…,"actors":{name:age_ms},"conditions":{name:true}}.
  * The caller frees it. */
 char *fw_health_render(fw_health_t *self, int64_t now_ms) __attribute__((warn_unused_result));

@@ -1,6 +1,7 @@
-/* metrics.h - counters, gauges and histograms, shown as Prometheus text.   SPDX-License-Identifier: MPL-2.0
- * Series are made while starting, from any thread, and never go away; adding to one is a relaxed atomic add and may
- * be done from any thread. Names begin with freshwire_, use base units, and end in _total for counters. */
+/* metrics.h - counters, gauges and histograms, shown as Prometheus text.   SPDX-License-Identifier:
+ * MPL-2.0 Series are made while starting, from any thread, and never go away; adding to one is a
+ * relaxed atomic add and may be done from any thread. Names begin with freshwire_, use base units,
+ * and end in _total for counters. */
 #pragma once
 
 #include <stddef.h>
@@ -15,12 +16,16 @@ fw_metrics_t *fw_metrics_new(void) __attribute__((warn_unused_result));
 /* Only after every actor that uses it has stopped. */
 void fw_metrics_destroy(fw_metrics_t **self_p);
 
-/* The series of a name and a label set such as "reason=\"oversize\"" ("" for none); asked for twice, it is the same
- * one. name and help must be literals; a name always has one kind and one help (assert). */
-fw_counter_t *fw_metrics_counter(fw_metrics_t *self, const char *name, const char *help, const char *labels);
-fw_gauge_t *fw_metrics_gauge(fw_metrics_t *self, const char *name, const char *help, const char *labels);
+/* The series of a name and a label set such as "reason=\"oversize\"" ("" for none); asked for
+ * twice, it is the same one. name and help must be literals; a name always has one kind and one
+ * help (assert). */
+fw_counter_t *fw_metrics_counter(fw_metrics_t *self, const char *name, const char *help,
+                                 const char *labels);
+fw_gauge_t *fw_metrics_gauge(fw_metrics_t *self, const char *name, const char *help,
+                             const char *labels);
 /* Buckets .0005 .001 .0025 .005 .01 .025 .05 .1 .2 .5 1 2.5 seconds. */
-fw_histogram_t *fw_metrics_histogram(fw_metrics_t *self, const char *name, const char *help, const char *labels);
+fw_histogram_t *fw_metrics_histogram(fw_metrics_t *self, const char *name, const char *help,
+                                     const char *labels);
 
 void fw_counter_add(fw_counter_t *self, uint64_t n);
 uint64_t fw_counter_value(const fw_counter_t *self);

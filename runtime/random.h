@@ -1,4 +1,5 @@
-/* random.h - random bytes, and a small fast generator for jitter.   SPDX-License-Identifier: MPL-2.0 */
+/* random.h - random bytes, and a small fast generator for jitter.   SPDX-License-Identifier:
+ * MPL-2.0 */
 #pragma once
 
 #include <stddef.h>

@@ -1,0 +1,2 @@
+/* admin.c   SPDX-License-Identifier: MPL-2.0 */
+#include "runtime/admin.h"

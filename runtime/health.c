@@ -1,0 +1,2 @@
+/* health.c   SPDX-License-Identifier: MPL-2.0 */
+#include "runtime/health.h"
