@@ -1,0 +1,1 @@
+# run.sh - ./dev run.   SPDX-License-Identifier: MPL-2.0
