@@ -26,7 +26,7 @@ typedef struct {
                          flag --gateway-listen */
     fw_option_kind_t kind;
     const char *fallback; /* default, as text; NULL = empty */
-    int64_t min, max;     /* numbers, durations, bytes: allowed range */
+    int64_t min, max;     /* numbers, durations, bytes: allowed range; both 0 = any */
     const char *choices;
     const char *help; /* one sentence for the documentation */
 } fw_option_t;

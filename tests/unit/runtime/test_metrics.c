@@ -148,7 +148,7 @@ static void check_line(const char *line, char family[128])
         assert_true(size < 100);
         memcpy(family, line + 7, size);
         family[size] = 0;
-        assert_true(strlen(line + 7 + size) > 3);
+        assert_true(strlen(line + 7 + size) >= 3);
         return;
     }
     if (strncmp(line, "# TYPE ", 7) == 0) {
