@@ -1,0 +1,2 @@
+fw_unit_test(publisher window fw::publisher)
+fw_unit_test(publisher liveness fw::publisher)
