@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The ZeroMQ side of a publish link: one DEALER at a time, one TCP connection per DEALER.
+
+A socket is thrown away when its connection breaks, instead of letting libzmq reconnect behind our
+back: the broker would meet a stranger that has not said Hello, and a socket that once met a wrong
+peer never connects again. A monitor tells at once; silence tells when nothing else does. Owned by
+one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import zmq
+
+from ._link import Link
+from ._wire import REPLY_SIZE_MAX, encode_goodbye
+
+RECEIVE_BUDGET = 256
+"""Frames read in a row before timers and new events get their turn."""
+GOODBYE_LINGER_MS = 100
+
+_BROKEN = (
+    zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+
+
+class Connection:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        watch: Callable[[int], None] = lambda fd: None,
+        unwatch: Callable[[int], None] = lambda fd: None,
+    ) -> None:
+        """`watch` and `unwatch` hear of the descriptors that become readable (edge-triggered, as
+        ZMQ_FD is)."""
+        self._endpoint = endpoint
+        self._watch = watch
+        self._unwatch = unwatch
+        # One of its own: at exit it is terminated without waiting for anybody else's sockets.
+        self._context = zmq.Context()
+        self._socket: zmq.Socket[bytes] | None = None
+        self._monitor: zmq.Socket[bytes] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._socket is not None
+
+    def open(self) -> None:
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        # No limit counted in messages: the broker's credit bounds what is sent.
+        socket.setsockopt(zmq.SNDHWM, 0)
+        socket.setsockopt(zmq.RCVHWM, 0)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.MAXMSGSIZE, REPLY_SIZE_MAX)
+        socket.setsockopt(zmq.RECONNECT_IVL, 100)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        socket.setsockopt(zmq.CONNECT_TIMEOUT, 2000)
+        socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        self._socket = socket
+        self._monitor = socket.get_monitor_socket(_BROKEN)
+        self._monitor.setsockopt(zmq.LINGER, 0)
+        socket.connect(self._endpoint)
+        self._watch(socket.fileno())
+        self._watch(self._monitor.fileno())
+
+    def close(self, linger_ms: int = 0) -> None:
+        if self._socket is None or self._monitor is None:
+            return
+        self._unwatch(self._monitor.fileno())
+        self._unwatch(self._socket.fileno())
+        # Before the sockets: a monitor that is not stopped first can stall libzmq's I/O thread.
+        self._socket.disable_monitor()
+        self._socket.close(linger_ms)
+        self._socket = self._monitor = None
+
+    def terminate(self) -> None:
+        self.close()
+        self._context.term()
+
+    def leave(self) -> None:
+        """Says goodbye, if anybody is there."""
+        if self._socket is not None:
+            self.send(encode_goodbye("publisher closed"))
+            self.close(GOODBYE_LINGER_MS)
+
+    def send(self, frame: bytes) -> None:
+        if self._socket is not None:
+            self._socket.send(frame, zmq.DONTWAIT)
+
+    def receive(self) -> tuple[list[bytes], bool]:
+        """What arrived, and whether the connection broke. A broken one's last frames are worth
+        nothing."""
+        if self._socket is None or self._monitor is None:
+            return [], False
+        if int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            return [], True
+        frames: list[bytes] = []
+        while len(frames) < RECEIVE_BUDGET:
+            try:
+                parts = self._socket.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                break
+            # A message of several frames is none of the broker's: let the decoder count it.
+            frames.append(parts[0] if len(parts) == 1 else b"")
+        return frames, False
+
+    def readable(self) -> bool:
+        """Something waits already. To be asked before waiting: a send may have taken the
+        descriptor's edge."""
+        return any(
+            socket is not None and int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN
+            for socket in (self._monitor, self._socket)
+        )
+
+    def wait(self, wake_fd: int, seconds: float) -> None:
+        """Until something arrives, wake_fd is readable, or the time is over (for threads)."""
+        poller = zmq.Poller()
+        poller.register(wake_fd, zmq.POLLIN)
+        for socket in (self._monitor, self._socket):
+            if socket is not None:
+                poller.register(socket, zmq.POLLIN)
+        poller.poll(max(0, round(seconds * 1000 + 0.5)))
+
+
+def turn(link: Link, connection: Connection, now: float) -> None:
+    """One round: read, decide, send. Never waits."""
+    frames, broken = connection.receive()
+    if broken:
+        link.lost(now)
+    for frame in frames:
+        link.received(frame, now)
+    outgoing = link.step(now)
+    if not link.wants_socket(now):
+        connection.close()
+        return
+    if not connection.is_open:
+        connection.open()
+        link.opened(now)
+        outgoing += link.step(now)
+    for frame in outgoing:
+        connection.send(frame)
