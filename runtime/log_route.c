@@ -9,23 +9,27 @@
 #include <czmq.h>
 #include <libwebsockets.h>
 
+#include "runtime/clock.h"
 #include "runtime/log.h"
 
 enum { ROUTED_SIZE_MAX = 1024 };
 
-/* A library's line without its line end, cut to a bounded size. */
+/* A library's line without its line end, cut to a bounded size. What libraries complain about is
+ * often a peer's doing, so each thread has its limit. */
 static void write_line(fw_log_level_t level, const char *library, const char *line, size_t size)
 {
+    static _Thread_local fw_log_limit_t limit;
     while (size > 0 && (line[size - 1] == '\n' || line[size - 1] == '\r'))
         size--;
-    if (size == 0)
+    uint64_t suppressed = 0;
+    if (size == 0 || !fw_log_limited(&limit, fw_clock_ms(), &suppressed))
         return;
     char text[ROUTED_SIZE_MAX];
     if (size > sizeof text - 1)
         size = sizeof text - 1;
     memcpy(text, line, size);
     text[size] = 0;
-    fw_log(level, text, FW_KV_TEXT("library", library));
+    fw_log(level, text, FW_KV_TEXT("library", library), FW_KV_UINT("suppressed", suppressed));
 }
 
 /* czmq writes "E: 22-11-22 17:13:58 text" and flushes after each line. */
