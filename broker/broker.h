@@ -1,5 +1,6 @@
-/* broker.h - the broker: sequences events, holds them until purged, releases them.   SPDX-License-Identifier: MPL-2.0
- * One actor that owns the five sockets; everything it decides is in the pure files beside it. */
+/* broker.h - the broker: sequences events, holds them until purged, releases them.
+ * SPDX-License-Identifier: MPL-2.0 One actor that owns the five sockets; everything it decides is
+ * in the pure files beside it. */
 #pragma once
 
 #include <stddef.h>
@@ -20,13 +21,13 @@ typedef struct {
     int64_t barrier_timeout_ms;    /* then the event is released unconfirmed */
     uint32_t held_max;             /* events waiting in the barrier */
     uint32_t beacon_interval_ms;
-    int64_t dedupe_ms;             /* the same id within this time is the same event */
-    uint32_t dedupe_max;           /* ids remembered at most */
-    uint32_t history_events_max;   /* per channel */
+    int64_t dedupe_ms;                /* the same id within this time is the same event */
+    uint32_t dedupe_max;              /* ids remembered at most */
+    uint32_t history_events_max;      /* per channel */
     size_t history_channel_bytes_max; /* per channel */
-    int64_t history_ms;            /* age of the oldest event kept */
+    int64_t history_ms;               /* age of the oldest event kept */
     uint32_t channels_max;
-    size_t history_bytes_max;      /* of all channels */
+    size_t history_bytes_max; /* of all channels */
 } fw_broker_config_t;
 
 typedef struct fw_broker fw_broker_t;
@@ -34,8 +35,8 @@ typedef struct fw_broker fw_broker_t;
 /* The documented defaults, endpoints on 127.0.0.1. */
 fw_broker_config_t fw_broker_defaults(void);
 
-/* Binds everything and starts the actor. config is copied except its texts, which must outlive the broker, as must
- * metrics and health. 0 or a negative errno (-EADDRINUSE …). */
+/* Binds everything and starts the actor. config is copied except its texts, which must outlive the
+ * broker, as must metrics and health. 0 or a negative errno (-EADDRINUSE …). */
 int fw_broker_start(const fw_broker_config_t *config, fw_metrics_t *metrics, fw_health_t *health,
                     fw_broker_t **ret_broker) __attribute__((warn_unused_result));
 
@@ -46,5 +47,6 @@ typedef struct {
 /* The last endpoint that each socket got, with real ports. */
 void fw_broker_endpoints(const fw_broker_t *self, fw_broker_endpoints_t *ret_endpoints);
 
-/* Drains for at most two seconds (credit withdrawn, barrier emptied, goodbye to every peer) and joins. NULL-safe. */
+/* Drains for at most two seconds (credit withdrawn, barrier emptied, goodbye to every peer) and
+ * joins. NULL-safe. */
 void fw_broker_stop(fw_broker_t **self_p);

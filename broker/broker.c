@@ -1,0 +1,379 @@
+/* broker.c - the broker's actor: five sockets, one loop.   SPDX-License-Identifier: MPL-2.0 */
+#include "broker/broker.h"
+
+#include <errno.h>
+
+#include "broker/broker_loop.h"
+#include "broker/store_memory.h"
+#include "runtime/actor.h"
+#include "runtime/alloc.h"
+#include "runtime/clock.h"
+#include "runtime/random.h"
+
+enum {
+    MESSAGES_A_TURN_MAX = 256, /* of one socket, before the others get their turn */
+    DRAIN_MS_MAX = 2000,
+    POLL_MS_MAX = 250,       /* the pulse must beat */
+    GOODBYE_LINGER_MS = 500, /* for the last words to leave */
+    SECOND_US = 1000000,
+};
+
+struct fw_broker {
+    fw_actor_t *actor;
+    fw_broker_config_t config;
+    fw_metrics_t *metrics;
+    fw_health_t *health;
+    fw_broker_endpoints_t endpoints;
+};
+
+fw_broker_config_t fw_broker_defaults(void)
+{
+    return (fw_broker_config_t){
+        .fire_endpoints = "tcp://127.0.0.1:7001",
+        .publish_endpoints = "tcp://127.0.0.1:7002",
+        .jobs_endpoints = "tcp://127.0.0.1:7003",
+        .events_endpoints = "tcp://127.0.0.1:7004",
+        .control_endpoints = "tcp://127.0.0.1:7005",
+        .credit = 1024,
+        .barrier_first_ms = 200,
+        .barrier_timeout_ms = 500,
+        .held_max = 100000,
+        .beacon_interval_ms = 500,
+        .dedupe_ms = 5 * 60 * 1000,
+        .dedupe_max = 500000,
+        .history_events_max = 1024,
+        .history_channel_bytes_max = 4 * 1024 * 1024,
+        .history_ms = 10 * 60 * 1000,
+        .channels_max = 1000000,
+        .history_bytes_max = 512 * 1024 * 1024,
+    };
+}
+
+static const char *const door_names[] = {"fire", "publish", "jobs", "events", "control"};
+
+void fw_broker_refused(fw_broker_loop_t *self, fw_door_t door, const char *reason,
+                       const fw_refusal_t *refusal)
+{
+    char labels[64];
+    uint64_t suppressed = 0;
+    (void)snprintf(labels, sizeof labels, "door=\"%s\",reason=\"%s\"", door_names[door], reason);
+    fw_counter_add(fw_metrics_counter(self->registry, "freshwire_refused_total",
+                                      "Messages from outside that were refused.", labels),
+                   1);
+    if (fw_log_limited(&self->refusals_logged, self->now_us / 1000, &suppressed))
+        fw_log(FW_LOG_WARN, "message refused, ignoring it", FW_KV_TEXT("door", door_names[door]),
+               FW_KV_TEXT("reason", reason), FW_KV_TEXT("field", refusal->field),
+               FW_KV_TEXT("detail", refusal->reason), FW_KV_UINT("limit", refusal->limit),
+               FW_KV_UINT("value", refusal->value), FW_KV_UINT("suppressed", suppressed));
+}
+
+void fw_broker_reply(fw_broker_loop_t *self, zsock_t *router, fw_link_t link, const fw_peer_t *peer,
+                     const fw_message_t *message)
+{
+    fw_bytes_t frame = fw_codec_encode(self->encoder, link, message);
+    if (fw_socket_send_to(router, peer, frame) < 0)
+        fw_counter_add(self->metrics.send_dropped, 1);
+}
+
+void fw_broker_welcome(fw_broker_loop_t *self, zsock_t *router, fw_link_t link,
+                       const fw_peer_t *peer)
+{
+    fw_message_t message = {.kind = FW_MESSAGE_WELCOME,
+                            .welcome = {FW_PROTOCOL_VERSION,
+                                        {self->incarnation, sizeof self->incarnation},
+                                        self->config.credit,
+                                        FW_PAYLOAD_SIZE_MAX,
+                                        self->config.beacon_interval_ms}};
+    fw_broker_reply(self, router, link, peer, &message);
+}
+
+static void make_metrics(fw_broker_loop_t *self)
+{
+    fw_metrics_t *m = self->registry;
+    const char *replays = "Replays that gateways asked for, by outcome.";
+    self->metrics.sent_frames = fw_metrics_counter(m, "freshwire_broker_frames_sent_total",
+                                                   "Frames sent on the event link.", "");
+    self->metrics.sent_bytes = fw_metrics_counter(m, "freshwire_broker_sent_bytes_total",
+                                                  "Bytes sent on the event link.", "");
+    self->metrics.send_dropped = fw_metrics_counter(m, "freshwire_broker_sends_dropped_total",
+                                                    "Replies that a peer could not take.", "");
+    self->metrics.replays[FW_REPLAY_COMPLETE] =
+        fw_metrics_counter(m, "freshwire_broker_replays_total", replays, "outcome=\"complete\"");
+    self->metrics.replays[FW_REPLAY_MORE] =
+        fw_metrics_counter(m, "freshwire_broker_replays_total", replays, "outcome=\"more\"");
+    self->metrics.replays[FW_REPLAY_RESET] =
+        fw_metrics_counter(m, "freshwire_broker_replays_total", replays, "outcome=\"reset\"");
+    self->metrics.positions = fw_metrics_counter(m, "freshwire_broker_positions_total",
+                                                 "Channels whose position was asked for.", "");
+    self->metrics.fences =
+        fw_metrics_counter(m, "freshwire_broker_fences_total", "Fences echoed.", "");
+    self->metrics.gateways =
+        fw_metrics_gauge(m, "freshwire_broker_gateways", "Gateway shards that are connected.", "");
+}
+
+static fw_store_t *make_store(const void *options, const fw_store_answers_t *answers)
+{
+    return fw_store_memory_new(options, answers);
+}
+
+static fw_core_t *make_core(fw_broker_loop_t *self)
+{
+    const fw_broker_config_t *config = &self->config;
+    uint64_t seeds[2];
+    fw_random_bytes(seeds, sizeof seeds);
+    fw_core_options_t options = {
+        .credit = config->credit,
+        .barrier_first_us = config->barrier_first_ms * 1000,
+        .barrier_timeout_us = config->barrier_timeout_ms * 1000,
+        .held_max = config->held_max,
+        .dedupe_us = config->dedupe_ms * 1000,
+        .dedupe_max = config->dedupe_max,
+        .lease_us = 2000000,
+        .retry_base_us = 50000,
+        .retry_us_max = 5000000,
+        .silence_us_max = 3000000,
+        .seed = seeds[0],
+    };
+    fw_store_memory_options_t store = {
+        .events_max = config->history_events_max,
+        .channel_bytes_max = config->history_channel_bytes_max,
+        .bytes_max = config->history_bytes_max,
+        .age_us_max = config->history_ms * 1000,
+        .idle_us_max = INT64_C(24) * 60 * 60 * SECOND_US,
+        .channels_max = config->channels_max,
+        .seed = seeds[1],
+    };
+    fw_core_output_t output = {self, fw_broker_acknowledge, fw_broker_send_job, fw_broker_deliver};
+    return fw_core_new(&options, &output, make_store, &store, self->registry);
+}
+
+static int open_socket(fw_socket_role_t role, const char *endpoints, zsock_t **ret_socket,
+                       char *ret_endpoint, size_t size)
+{
+    fw_socket_settings_t settings = fw_socket_settings(role);
+    int result = fw_socket_open(&settings, endpoints, ret_socket);
+    if (result < 0) {
+        fw_log(FW_LOG_ERROR, "cannot bind", FW_KV_TEXT("endpoint", endpoints), FW_KV_ERROR(result));
+        return result;
+    }
+    char *endpoint = fw_socket_endpoint(*ret_socket);
+    (void)snprintf(ret_endpoint, size, "%s", endpoint ? endpoint : "");
+    free(endpoint);
+    return 0;
+}
+
+static int open_sockets(fw_broker_loop_t *self, fw_broker_endpoints_t *endpoints)
+{
+    const fw_broker_config_t *config = &self->config;
+    int result = open_socket(FW_SOCKET_XSUB_BIND, config->fire_endpoints, &self->fire,
+                             endpoints->fire, sizeof endpoints->fire);
+    if (result == 0)
+        result = open_socket(FW_SOCKET_ROUTER_BIND, config->publish_endpoints, &self->publish,
+                             endpoints->publish, sizeof endpoints->publish);
+    if (result == 0)
+        result = open_socket(FW_SOCKET_ROUTER_BIND, config->jobs_endpoints, &self->jobs,
+                             endpoints->jobs, sizeof endpoints->jobs);
+    if (result == 0)
+        result = open_socket(FW_SOCKET_XPUB_BIND, config->events_endpoints, &self->events,
+                             endpoints->events, sizeof endpoints->events);
+    if (result == 0)
+        result = open_socket(FW_SOCKET_ROUTER_BIND, config->control_endpoints, &self->control,
+                             endpoints->control, sizeof endpoints->control);
+    return result;
+}
+
+static void close_loop(fw_broker_loop_t *self)
+{
+    fw_core_destroy(&self->core);
+    fw_broker_forget_gateways(self);
+    fw_codec_destroy(&self->decoder);
+    fw_codec_destroy(&self->encoder);
+    zsock_destroy(&self->fire);
+    zsock_destroy(&self->publish);
+    zsock_destroy(&self->jobs);
+    zsock_destroy(&self->events);
+    zsock_destroy(&self->control);
+}
+
+/* --- the loop */
+
+static void read_clock(fw_broker_loop_t *self)
+{
+    self->now_us = fw_clock_us();
+    self->wall_ms = fw_clock_wall_ms();
+}
+
+typedef void frame_fn(fw_broker_loop_t *self, const fw_peer_t *peer, fw_bytes_t frame);
+
+static void on_fire(fw_broker_loop_t *self, const fw_peer_t *peer, fw_bytes_t frame)
+{
+    (void)peer;
+    fw_broker_on_publisher(self, NULL, frame);
+}
+
+static void on_events(fw_broker_loop_t *self, const fw_peer_t *peer, fw_bytes_t frame)
+{
+    (void)peer;
+    fw_broker_on_subscription(self, frame);
+}
+
+/* Reads what a socket has, within its turn. True when something may be left. */
+static bool serve(fw_broker_loop_t *self, zsock_t *socket, fw_door_t door, bool router,
+                  frame_fn *handle)
+{
+    zmq_msg_t frame;
+    fw_peer_t peer = {0};
+    int i = 0;
+    (void)zmq_msg_init(&frame);
+    for (; i < MESSAGES_A_TURN_MAX; i++) {
+        int result = router ? fw_socket_receive_from(socket, &peer, &frame)
+                            : fw_socket_receive(socket, &frame);
+        if (result == -EAGAIN)
+            break;
+        if (result < 0) {
+            fw_refusal_t refusal = {.field = "message", .reason = "has more than one frame"};
+            fw_broker_refused(self, door, "malformed", &refusal);
+            continue;
+        }
+        handle(self, &peer, fw_socket_bytes(&frame));
+    }
+    zmq_msg_close(&frame);
+    return i == MESSAGES_A_TURN_MAX;
+}
+
+static bool serve_all(fw_broker_loop_t *self)
+{
+    read_clock(self);
+    /* Answers of workers first: they empty the barrier. */
+    bool more = serve(self, self->jobs, FW_DOOR_JOBS, true, fw_broker_on_worker);
+    more |= serve(self, self->control, FW_DOOR_CONTROL, true, fw_broker_on_gateway);
+    more |= serve(self, self->events, FW_DOOR_EVENTS, false, on_events);
+    more |= serve(self, self->publish, FW_DOOR_PUBLISH, true, fw_broker_on_publisher);
+    more |= serve(self, self->fire, FW_DOOR_FIRE, false, on_fire);
+    return more;
+}
+
+typedef struct {
+    int64_t beacon_us; /* next */
+    int64_t look_us;   /* next look for silent gateways */
+} schedule_t;
+
+static void do_due(fw_broker_loop_t *self, schedule_t *schedule)
+{
+    read_clock(self);
+    if (fw_core_next_us(self->core) <= self->now_us)
+        fw_core_tick(self->core, self->now_us);
+    if (schedule->look_us <= self->now_us) {
+        schedule->look_us = self->now_us + SECOND_US;
+        fw_broker_forget_silent_gateways(self);
+    }
+    if (schedule->beacon_us <= self->now_us) {
+        schedule->beacon_us = self->now_us + (int64_t)self->config.beacon_interval_ms * 1000;
+        fw_broker_beacon(self);
+    }
+}
+
+static long wait_ms(const fw_broker_loop_t *self, const schedule_t *schedule)
+{
+    int64_t next_us = fw_core_next_us(self->core);
+    if (schedule->beacon_us < next_us)
+        next_us = schedule->beacon_us;
+    int64_t wait = (next_us - fw_clock_us() + 999) / 1000;
+    if (wait < 0)
+        return 0;
+    return wait > POLL_MS_MAX ? POLL_MS_MAX : (long)wait;
+}
+
+static void goodbye_publisher(void *context, const fw_peer_t *publisher)
+{
+    fw_broker_loop_t *self = context;
+    fw_message_t goodbye = {.kind = FW_MESSAGE_GOODBYE, .goodbye = FW_TEXT("the broker stops")};
+    fw_broker_reply(self, self->publish, FW_LINK_PUBLISHER_DOWN, publisher, &goodbye);
+}
+
+static void run(fw_broker_loop_t *self, zsock_t *pipe, fw_pulse_t *pulse)
+{
+    zmq_pollitem_t items[] = {
+        {zsock_resolve(pipe), 0, ZMQ_POLLIN, 0},
+        {zsock_resolve(self->jobs), 0, ZMQ_POLLIN, 0},
+        {zsock_resolve(self->control), 0, ZMQ_POLLIN, 0},
+        {zsock_resolve(self->events), 0, ZMQ_POLLIN, 0},
+        {zsock_resolve(self->publish), 0, ZMQ_POLLIN, 0},
+        {zsock_resolve(self->fire), 0, ZMQ_POLLIN, 0},
+    };
+    schedule_t schedule = {0};
+    int64_t stop_us = INT64_MAX; /* while draining: the last moment */
+    bool more = false;
+    for (;;) {
+        fw_pulse_beat(pulse, fw_clock_ms());
+        (void)zmq_poll(items, sizeof items / sizeof *items, more ? 0 : wait_ms(self, &schedule));
+        fw_control_t control = fw_actor_receive(pipe);
+        if (control == FW_CONTROL_STOP || control == FW_CONTROL_DRAIN) {
+            fw_core_drain(self->core);
+            if (stop_us == INT64_MAX)
+                stop_us = fw_clock_us() + DRAIN_MS_MAX * INT64_C(1000);
+        }
+        more = serve_all(self);
+        do_due(self, &schedule);
+        if (stop_us != INT64_MAX && (fw_core_idle(self->core) || self->now_us >= stop_us))
+            break;
+    }
+    fw_core_each_publisher(self->core, goodbye_publisher, self);
+    fw_broker_goodbye_gateways(self);
+    zsock_set_linger(self->publish, GOODBYE_LINGER_MS);
+    zsock_set_linger(self->control, GOODBYE_LINGER_MS);
+}
+
+static void broker_actor(zsock_t *pipe, void *args)
+{
+    fw_broker_t *broker = args;
+    fw_broker_loop_t self = {.config = broker->config, .registry = broker->metrics};
+    fw_random_bytes(self.incarnation, sizeof self.incarnation);
+    make_metrics(&self);
+    self.decoder = fw_codec_new();
+    self.encoder = fw_codec_new();
+    int result = open_sockets(&self, &broker->endpoints);
+    if (result < 0) {
+        close_loop(&self);
+        fw_actor_ready(pipe, result);
+        return;
+    }
+    self.core = make_core(&self);
+    fw_pulse_t *pulse = fw_health_pulse(broker->health, "broker");
+    fw_actor_ready(pipe, 0);
+    fw_log(FW_LOG_INFO, "broker ready", FW_KV_TEXT("publish", broker->endpoints.publish),
+           FW_KV_TEXT("events", broker->endpoints.events));
+    run(&self, pipe, pulse);
+    fw_pulse_end(pulse);
+    close_loop(&self);
+}
+
+int fw_broker_start(const fw_broker_config_t *config, fw_metrics_t *metrics, fw_health_t *health,
+                    fw_broker_t **ret_broker)
+{
+    fw_broker_t *self = fw_alloc(1, sizeof *self);
+    self->config = *config;
+    self->metrics = metrics;
+    self->health = health;
+    int result = fw_actor_start("broker", broker_actor, self, &self->actor);
+    if (result < 0) {
+        free(self);
+        return result;
+    }
+    *ret_broker = self;
+    return 0;
+}
+
+void fw_broker_endpoints(const fw_broker_t *self, fw_broker_endpoints_t *ret_endpoints)
+{
+    *ret_endpoints = self->endpoints;
+}
+
+void fw_broker_stop(fw_broker_t **self_p)
+{
+    if (!*self_p)
+        return;
+    fw_actor_stop(&(*self_p)->actor);
+    free(*self_p);
+    *self_p = NULL;
+}

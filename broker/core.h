@@ -1,0 +1,77 @@
+/* core.h - everything the broker decides, without I/O.   SPDX-License-Identifier: MPL-2.0
+ * Pure: time comes in, messages go out through the output. It owns the store, the barrier, the
+ * dispatcher and the memory of ids. The actor (broker.c) feeds it from the sockets; the tests and
+ * the simulation feed it from anywhere.
+ *
+ * An event's way: publish → append (its places are known) → enter the barrier in every channel →
+ * its job is done, or its time is up → leaves each channel in offset order → commit (visible) →
+ * deliver. */
+#pragma once
+
+#include "broker/publishers.h"
+#include "broker/store.h"
+#include "runtime/metrics.h"
+#include "runtime/socket.h"
+
+typedef struct fw_core fw_core_t;
+
+typedef struct {
+    uint32_t credit;            /* events a publisher may have unacknowledged */
+    int64_t barrier_first_us;   /* then its job also goes to another worker */
+    int64_t barrier_timeout_us; /* then it is released unconfirmed */
+    uint32_t held_max; /* events in flight, and jobs not done: beyond it publishers are refused
+                          OVERLOAD */
+    int64_t dedupe_us;
+    uint32_t dedupe_max;
+    int64_t lease_us;
+    int64_t retry_base_us;
+    int64_t retry_us_max;
+    int64_t silence_us_max; /* a peer that says nothing for so long is gone */
+    uint64_t seed;
+} fw_core_options_t;
+
+typedef struct {
+    void *context;
+    void (*acknowledge)(void *context, const fw_peer_t *publisher, const fw_publish_ack_t *ack);
+    int (*send_job)(void *context, const fw_peer_t *worker, const fw_job_t *job);
+    void (*deliver)(void *context, const fw_delivery_t *delivery);
+} fw_core_output_t;
+
+/* Makes the engine of the store; called once, with where its answers go. */
+typedef fw_store_t *fw_core_store_fn(const void *options, const fw_store_answers_t *answers);
+
+fw_core_t *fw_core_new(const fw_core_options_t *options, const fw_core_output_t *output,
+                       fw_core_store_fn *make_store, const void *store_options,
+                       fw_metrics_t *metrics) __attribute__((warn_unused_result));
+void fw_core_destroy(fw_core_t **self_p);
+
+/* An event that passed fw_event_check. publisher is NULL on the fire-and-forget link. Every event
+ * of a publisher is answered by exactly one acknowledgement, unless it leaves before. wall_ms
+ * stands in for a missing ts. */
+void fw_core_publish(fw_core_t *self, const fw_peer_t *publisher, const fw_publish_t *publish,
+                     int64_t now_us, int64_t wall_ms);
+/* A publisher is there (any message), or has left: what it still waits for is not answered. */
+void fw_core_publisher_seen(fw_core_t *self, const fw_peer_t *publisher, int64_t now_us);
+void fw_core_publisher_gone(fw_core_t *self, const fw_peer_t *publisher);
+
+void fw_core_worker(fw_core_t *self, const fw_peer_t *worker, uint32_t capacity, int64_t now_us);
+bool fw_core_worker_seen(fw_core_t *self, const fw_peer_t *worker, int64_t now_us);
+void fw_core_worker_gone(fw_core_t *self, const fw_peer_t *worker, int64_t now_us);
+void fw_core_job_done(fw_core_t *self, const fw_peer_t *worker, const fw_job_done_t *done,
+                      int64_t now_us);
+void fw_core_job_failed(fw_core_t *self, const fw_peer_t *worker, const fw_job_failed_t *failed,
+                        int64_t now_us);
+
+/* Does what is due. */
+void fw_core_tick(fw_core_t *self, int64_t now_us);
+/* When tick has something to do at the latest. */
+int64_t fw_core_next_us(const fw_core_t *self);
+
+/* From now on every publish is answered RETRY. */
+void fw_core_drain(fw_core_t *self);
+/* Nothing waits in the barrier. */
+bool fw_core_idle(const fw_core_t *self);
+/* For recovery: read and positions. */
+fw_store_t *fw_core_store(fw_core_t *self);
+/* Calls each for every publisher that is known. */
+void fw_core_each_publisher(const fw_core_t *self, fw_publishers_each_fn *each, void *context);

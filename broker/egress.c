@@ -1,0 +1,52 @@
+/* egress.c - released events, beacons and fences go out to every gateway that subscribed.
+ * SPDX-License-Identifier: MPL-2.0 The link is lossy for a gateway that does not read (and for that
+ * one only): gateways find every gap by themselves. */
+#include "broker/broker_loop.h"
+#include "proto/channel.h"
+
+enum { FENCE_SIZE_MAX = 64 };
+
+static void send_frame(fw_broker_loop_t *self, fw_bytes_t frame)
+{
+    if (fw_socket_send(self->events, frame) < 0) {
+        fw_counter_add(self->metrics.send_dropped, 1);
+        return;
+    }
+    fw_counter_add(self->metrics.sent_frames, 1);
+    fw_counter_add(self->metrics.sent_bytes, frame.size);
+}
+
+void fw_broker_deliver(void *loop, const fw_delivery_t *delivery)
+{
+    fw_broker_loop_t *self = loop;
+    send_frame(self, fw_codec_encode_event_frame(self->encoder, delivery));
+}
+
+void fw_broker_beacon(fw_broker_loop_t *self)
+{
+    fw_beacon_t beacon = {{self->incarnation, sizeof self->incarnation},
+                          ++self->beacon_number,
+                          (uint64_t)self->wall_ms * 1000};
+    send_frame(self, fw_codec_encode_beacon_frame(self->encoder, &beacon));
+}
+
+/* 1 + topic subscribes, 0 + topic ends it; ZeroMQ keeps the books. A fence is a topic that is
+ * echoed: what was subscribed before it is in force when the echo arrives. */
+void fw_broker_on_subscription(fw_broker_loop_t *self, fw_bytes_t frame)
+{
+    fw_refusal_t refusal = {.field = "subscription", .value = frame.size};
+    if (frame.size == 0 || frame.data[0] > 1) {
+        fw_broker_refused(self, FW_DOOR_EVENTS, "malformed", &refusal);
+        return;
+    }
+    fw_bytes_t topic = {frame.data + 1, frame.size - 1};
+    if (frame.data[0] == 0 || topic.size == 0 || topic.data[0] != FW_TOPIC_FENCE_PREFIX[0])
+        return;
+    if (topic.size > FENCE_SIZE_MAX) {
+        refusal.limit = FENCE_SIZE_MAX;
+        fw_broker_refused(self, FW_DOOR_EVENTS, "limit", &refusal);
+        return;
+    }
+    fw_counter_add(self->metrics.fences, 1);
+    send_frame(self, topic);
+}
