@@ -1,11 +1,35 @@
 /* arena.c - see arena.h.   SPDX-License-Identifier: MPL-2.0 */
 #include "proto/arena.h"
 
+#include <assert.h>
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { BLOCK_SIZE = 16 * 1024, KEPT_SIZE_MAX = 64 * 1024 };
+#if defined(__SANITIZE_ADDRESS__)
+#define FW_ARENA_POISON 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FW_ARENA_POISON 1
+#endif
+#endif
+
+#ifdef FW_ARENA_POISON
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#endif
+
+enum {
+    BLOCK_SIZE = 16 * 1024,
+    KEPT_SIZE_MAX = 64 * 1024,
+#ifdef FW_ARENA_POISON
+    GAP_SIZE = 16, /* so that the address sanitizer sees a read past the end */
+#else
+    GAP_SIZE = 0,
+#endif
+};
 
 typedef struct block {
     struct block *next;
@@ -23,7 +47,18 @@ static block_t *block_new(size_t size, block_t *next)
     if (!block)
         abort();
     *block = (block_t){.next = next, .size = size};
+    ASAN_POISON_MEMORY_REGION(block->bytes, size);
     return block;
+}
+
+static void free_blocks(block_t *block)
+{
+    while (block) {
+        block_t *next = block->next;
+        ASAN_UNPOISON_MEMORY_REGION(block->bytes, block->size);
+        free(block);
+        block = next;
+    }
 }
 
 fw_arena_t *fw_arena_new(void)
@@ -33,15 +68,6 @@ fw_arena_t *fw_arena_new(void)
         abort();
     self->blocks = block_new(BLOCK_SIZE, NULL);
     return self;
-}
-
-static void free_blocks(block_t *block)
-{
-    while (block) {
-        block_t *next = block->next;
-        free(block);
-        block = next;
-    }
 }
 
 void fw_arena_destroy(fw_arena_t **self_p)
@@ -56,14 +82,16 @@ void fw_arena_destroy(fw_arena_t **self_p)
 void *fw_arena_take(fw_arena_t *self, size_t size)
 {
     const size_t unit = alignof(max_align_t);
-    size = size ? (size + unit - 1) / unit * unit : unit;
-    if (self->blocks->size - self->blocks->used < size) {
+    assert(size <= SIZE_MAX / 4);
+    size_t taken = (size ? (size + unit - 1) / unit * unit : unit) + GAP_SIZE;
+    if (self->blocks->size - self->blocks->used < taken) {
         size_t doubled = self->blocks->size * 2;
-        self->blocks = block_new(size > doubled ? size : doubled, self->blocks);
+        self->blocks = block_new(taken > doubled ? taken : doubled, self->blocks);
     }
-    void *taken = self->blocks->bytes + self->blocks->used;
-    self->blocks->used += size;
-    return taken;
+    void *at = self->blocks->bytes + self->blocks->used;
+    self->blocks->used += taken;
+    ASAN_UNPOISON_MEMORY_REGION(at, size);
+    return at;
 }
 
 void fw_arena_reset(fw_arena_t *self)
@@ -76,4 +104,5 @@ void fw_arena_reset(fw_arena_t *self)
     free_blocks(self->blocks->next);
     self->blocks->next = NULL;
     self->blocks->used = 0;
+    ASAN_POISON_MEMORY_REGION(self->blocks->bytes, self->blocks->size);
 }

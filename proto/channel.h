@@ -1,6 +1,7 @@
-/* channel.h - names of channels and the topics they travel under.   SPDX-License-Identifier:
- * MPL-2.0 Pure. A channel is "broadcast", "user:<id>" or "room:<id>"; the id
- * is 1..FW_CHANNEL_ID_SIZE_MAX bytes of UTF-8 without control characters. */
+/* channel.h - names of channels and the topics they travel under.
+ * SPDX-License-Identifier: MPL-2.0
+ * Pure. A channel is "broadcast", "user:<id>" or "room:<id>"; the id is 1..FW_CHANNEL_ID_SIZE_MAX
+ * bytes of UTF-8 without control characters. */
 #pragma once
 
 #include "proto/bytes.h"
@@ -33,6 +34,6 @@ fw_text_t fw_channel_id(fw_text_t channel);
 int fw_channel_make(fw_channel_kind_t kind, fw_text_t id, char ret_name[FW_CHANNEL_SIZE_MAX + 1],
                     size_t *ret_size) __attribute__((warn_unused_result));
 
-/* Writes the topic of a channel: "b", "u" or "r" and 25 bits of XXH3 in base32. Not 0-terminated.
- */
+/* Writes the topic of a channel, "b", "u" or "r" and 25 bits of XXH3 in base32, without a closing
+ * 0. */
 void fw_channel_topic(fw_text_t channel, char ret_topic[FW_TOPIC_SIZE]);

@@ -1,25 +1,48 @@
 /* codec.c - what decoding and encoding share.   SPDX-License-Identifier: MPL-2.0 */
-#include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "proto/codec_internal.h"
 
-#define TYPED(upper, lower, number)                                                                \
+enum {
+    BUFFER_SIZE_MIN = 4 * 1024,
+    BUFFER_KEPT_SIZE_MAX = 256 * 1024, /* one large reply must not hold its memory for ever */
+};
+
+#define TYPED(upper, lower)                                                                        \
     {                                                                                              \
-        FRESHWIRE__V1__PAYLOAD__KIND_##upper, number, #lower,                                      \
-            &freshwire__v1__##lower##__descriptor                                                  \
+        FRESHWIRE__V1__PAYLOAD__KIND_##upper, #lower, &freshwire__v1__##lower##__descriptor        \
     }
 
 static const fw_typed_payload_t typed_payloads[] = {
-    TYPED(PROJECT_CREATED, project_created, 10),
-    TYPED(PROJECT_UPDATED, project_updated, 11),
-    TYPED(PROJECT_DELETED, project_deleted, 12),
-    TYPED(USER_UPDATED, user_updated, 13),
-    TYPED(NOTIFICATION_CREATED, notification_created, 14),
-    TYPED(TEAM_UPDATED, team_updated, 15),
+    TYPED(PROJECT_CREATED, project_created), TYPED(PROJECT_UPDATED, project_updated),
+    TYPED(PROJECT_DELETED, project_deleted), TYPED(USER_UPDATED, user_updated),
+    TYPED(TEAM_UPDATED, team_updated),       TYPED(NOTIFICATION_CREATED, notification_created),
 };
 
 enum { TYPED_COUNT = sizeof typed_payloads / sizeof *typed_payloads };
+
+static const ProtobufCMessageDescriptor *const envelopes[] = {
+    [FW_LINK_PUBLISHER_UP] = &freshwire__v1__publisher_up__descriptor,
+    [FW_LINK_PUBLISHER_DOWN] = &freshwire__v1__publisher_down__descriptor,
+    [FW_LINK_WORKER_UP] = &freshwire__v1__worker_up__descriptor,
+    [FW_LINK_WORKER_DOWN] = &freshwire__v1__worker_down__descriptor,
+    [FW_LINK_GATEWAY_UP] = &freshwire__v1__gateway_up__descriptor,
+    [FW_LINK_GATEWAY_DOWN] = &freshwire__v1__gateway_down__descriptor,
+};
+
+#define SAME_LAYOUT(type, first)                                                                   \
+    _Static_assert(sizeof(Freshwire__V1__##type) == sizeof(fw_envelope_t) &&                       \
+                       offsetof(Freshwire__V1__##type, message_case) ==                            \
+                           offsetof(fw_envelope_t, message_case) &&                                \
+                       offsetof(Freshwire__V1__##type, first) == offsetof(fw_envelope_t, message), \
+                   "protobuf-c lays out a oneof differently")
+SAME_LAYOUT(PublisherUp, hello);
+SAME_LAYOUT(PublisherDown, welcome);
+SAME_LAYOUT(WorkerUp, hello);
+SAME_LAYOUT(WorkerDown, welcome);
+SAME_LAYOUT(GatewayUp, hello);
+SAME_LAYOUT(GatewayDown, welcome);
 
 const fw_typed_payload_t *fw_typed_payload_of_kind(Freshwire__V1__Payload__KindCase kind)
 {
@@ -35,6 +58,11 @@ const fw_typed_payload_t *fw_typed_payload_of_type(fw_text_t type)
         if (fw_text_equal(fw_text(typed_payloads[i].type), type))
             return &typed_payloads[i];
     return NULL;
+}
+
+const ProtobufCMessageDescriptor *fw_envelope_descriptor(fw_link_t link)
+{
+    return envelopes[link];
 }
 
 fw_codec_t *fw_codec_new(void)
@@ -63,9 +91,10 @@ void fw_codec_destroy(fw_codec_t **self_p)
 
 uint8_t *fw_codec_reserve(fw_codec_t *self, size_t size)
 {
-    if (size > self->capacity) {
+    bool wasteful = self->capacity > BUFFER_KEPT_SIZE_MAX && size <= BUFFER_KEPT_SIZE_MAX / 2;
+    if (size > self->capacity || wasteful) {
         free(self->buffer);
-        self->capacity = size < 1024 ? 1024 : size + size / 2;
+        self->capacity = size < BUFFER_SIZE_MIN ? BUFFER_SIZE_MIN : size + size / 2;
         self->buffer = malloc(self->capacity);
         if (!self->buffer)
             abort();
@@ -85,14 +114,9 @@ static void arena_free(void *arena, void *pointer)
     (void)pointer;
 }
 
-ProtobufCAllocator fw_arena_allocator(fw_arena_t *arena)
-{
-    return (ProtobufCAllocator){arena_allocate, arena_free, arena};
-}
-
 void *fw_codec_unpack(const ProtobufCMessageDescriptor *descriptor, fw_arena_t *arena,
                       fw_bytes_t data)
 {
-    ProtobufCAllocator allocator = fw_arena_allocator(arena);
+    ProtobufCAllocator allocator = {arena_allocate, arena_free, arena};
     return protobuf_c_message_unpack(descriptor, &allocator, data.size, data.data);
 }

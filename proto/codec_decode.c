@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "proto/codec_internal.h"
+#include "proto/utf8.h"
 #include "proto/wire_check.h"
 
 static fw_bytes_t bytes_of(ProtobufCBinaryData data)
@@ -26,10 +27,10 @@ static fw_position_t position_of(const Freshwire__V1__Position *position)
     return position ? (fw_position_t){position->epoch, position->offset} : (fw_position_t){0};
 }
 
-static int refuse_value(const char *field, const char *reason, uint64_t value,
+static int refuse_value(const char *field, const char *reason, uint64_t limit, uint64_t value,
                         fw_refusal_t *ret_refusal)
 {
-    *ret_refusal = (fw_refusal_t){.value = value};
+    *ret_refusal = (fw_refusal_t){.limit = limit, .value = value};
     (void)snprintf(ret_refusal->field, sizeof ret_refusal->field, "%s", field);
     (void)snprintf(ret_refusal->reason, sizeof ret_refusal->reason, "%s", reason);
     return -EPROTO;
@@ -63,8 +64,7 @@ static fw_payload_t payload_of(fw_arena_t *arena, const Freshwire__V1__Payload *
     const ProtobufCMessage *message = (const ProtobufCMessage *)payload->project_created;
     size_t size = protobuf_c_message_get_packed_size(message);
     uint8_t *packed = fw_arena_take(arena, size);
-    size_t written = protobuf_c_message_pack(message, packed);
-    assert(written == size);
+    size = protobuf_c_message_pack(message, packed);
     return (fw_payload_t){.kind = FW_PAYLOAD_TYPED,
                           .bytes = {packed, size},
                           .message = message,
@@ -112,59 +112,137 @@ static fw_event_t event_of(fw_arena_t *arena, const Freshwire__V1__Event *from)
     return event;
 }
 
-static fw_hello_t hello_of(const Freshwire__V1__Hello *from)
-{
-    return (fw_hello_t){from->version, fw_text(from->name), bytes_of(from->incarnation),
-                        from->capacity};
-}
-
-static fw_welcome_t welcome_of(const Freshwire__V1__Welcome *from)
-{
-    return (fw_welcome_t){from->version, bytes_of(from->incarnation), from->credit,
-                          from->event_bytes_max, from->beacon_interval_ms};
-}
-
 static fw_refusal_t refusal_of(const Freshwire__V1__Refusal *from)
 {
     fw_refusal_t refusal = {.limit = from->limit, .value = from->value};
-    (void)snprintf(refusal.field, sizeof refusal.field, "%s", from->field);
-    (void)snprintf(refusal.reason, sizeof refusal.reason, "%s", from->reason);
+    fw_bytes_t field = {(const uint8_t *)from->field, strlen(from->field)};
+    fw_bytes_t reason = {(const uint8_t *)from->reason, strlen(from->reason)};
+    (void)fw_utf8_copy(refusal.field, sizeof refusal.field, field);
+    (void)fw_utf8_copy(refusal.reason, sizeof refusal.reason, reason);
     return refusal;
 }
 
-static int decode_publish(fw_arena_t *arena, const Freshwire__V1__Publish *from,
-                          fw_message_t *message, fw_refusal_t *ret_refusal)
+/* Readers copy FW_INCARNATION_SIZE bytes without looking at the size again. */
+static int check_incarnation(const char *field, ProtobufCBinaryData incarnation,
+                             fw_refusal_t *ret_refusal)
 {
-    fw_ack_level_t level = FW_ACK_PURGED;
-    if (!from->event)
-        return refuse_value("event", "is missing", 0, ret_refusal);
-    switch (from->level) {
-    case FRESHWIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED:
-    case FRESHWIRE__V1__ACK_LEVEL__ACK_LEVEL_PURGED:
-        break;
-    case FRESHWIRE__V1__ACK_LEVEL__ACK_LEVEL_ACCEPTED:
-        level = FW_ACK_ACCEPTED;
-        break;
-    case FRESHWIRE__V1__ACK_LEVEL__ACK_LEVEL_REPLICATED:
-        level = FW_ACK_REPLICATED;
-        break;
-    default:
-        return refuse_value("publish.level", "is not a level", (uint64_t)from->level, ret_refusal);
-    }
-    message->kind = FW_MESSAGE_PUBLISH;
-    message->publish = (fw_publish_t){from->request_id, level, from->sequence,
-                                      bytes_of(from->incarnation), event_of(arena, from->event)};
+    if (incarnation.len == FW_INCARNATION_SIZE)
+        return 0;
+    return refuse_value(field, "must be 16 bytes", FW_INCARNATION_SIZE, incarnation.len,
+                        ret_refusal);
+}
+
+/* A decoder of one message. ret_refusal says why when the result is negative. */
+typedef int decode_fn(fw_arena_t *arena, const void *message, fw_message_t *to,
+                      fw_refusal_t *ret_refusal);
+
+static int decode_hello(fw_arena_t *arena, const void *message, fw_message_t *to,
+                        fw_refusal_t *ret_refusal)
+{
+    const Freshwire__V1__Hello *from = message;
+    (void)arena;
+    to->kind = FW_MESSAGE_HELLO;
+    to->hello = (fw_hello_t){from->version, fw_text(from->name), bytes_of(from->incarnation),
+                             from->capacity};
+    return check_incarnation("hello.incarnation", from->incarnation, ret_refusal);
+}
+
+static int decode_welcome(fw_arena_t *arena, const void *message, fw_message_t *to,
+                          fw_refusal_t *ret_refusal)
+{
+    const Freshwire__V1__Welcome *from = message;
+    (void)arena;
+    to->kind = FW_MESSAGE_WELCOME;
+    to->welcome = (fw_welcome_t){from->version, bytes_of(from->incarnation), from->credit,
+                                 from->event_bytes_max, from->beacon_interval_ms};
+    return check_incarnation("welcome.incarnation", from->incarnation, ret_refusal);
+}
+
+static int decode_ping(fw_arena_t *arena, const void *message, fw_message_t *to,
+                       fw_refusal_t *ret_refusal)
+{
+    const Freshwire__V1__Ping *from = message;
+    (void)arena, (void)ret_refusal;
+    to->kind = FW_MESSAGE_PING;
+    to->number = from->number;
     return 0;
 }
 
-static int decode_ack(fw_arena_t *arena, const Freshwire__V1__PublishAck *from,
-                      fw_message_t *message, fw_refusal_t *ret_refusal)
+static int decode_pong(fw_arena_t *arena, const void *message, fw_message_t *to,
+                       fw_refusal_t *ret_refusal)
 {
+    const Freshwire__V1__Pong *from = message;
+    (void)arena, (void)ret_refusal;
+    to->kind = FW_MESSAGE_PONG;
+    to->number = from->number;
+    return 0;
+}
+
+static int decode_goodbye(fw_arena_t *arena, const void *message, fw_message_t *to,
+                          fw_refusal_t *ret_refusal)
+{
+    const Freshwire__V1__Goodbye *from = message;
+    (void)arena, (void)ret_refusal;
+    to->kind = FW_MESSAGE_GOODBYE;
+    to->goodbye = fw_text(from->reason);
+    return 0;
+}
+
+static int decode_refusal(fw_arena_t *arena, const void *message, fw_message_t *to,
+                          fw_refusal_t *ret_refusal)
+{
+    (void)arena, (void)ret_refusal;
+    to->kind = FW_MESSAGE_REFUSAL;
+    to->refusal = refusal_of(message);
+    return 0;
+}
+
+static int level_of(Freshwire__V1__AckLevel from, fw_ack_level_t *ret_level)
+{
+    switch (from) {
+    case FRESHWIRE__V1__ACK_LEVEL__ACK_LEVEL_UNSPECIFIED:
+    case FRESHWIRE__V1__ACK_LEVEL__ACK_LEVEL_PURGED:
+        *ret_level = FW_ACK_PURGED;
+        return 0;
+    case FRESHWIRE__V1__ACK_LEVEL__ACK_LEVEL_ACCEPTED:
+        *ret_level = FW_ACK_ACCEPTED;
+        return 0;
+    case FRESHWIRE__V1__ACK_LEVEL__ACK_LEVEL_REPLICATED:
+        *ret_level = FW_ACK_REPLICATED;
+        return 0;
+    default:
+        return -EPROTO;
+    }
+}
+
+static int decode_publish(fw_arena_t *arena, const void *message, fw_message_t *to,
+                          fw_refusal_t *ret_refusal)
+{
+    const Freshwire__V1__Publish *from = message;
+    fw_ack_level_t level;
+    if (!from->event)
+        return refuse_value("event", "is missing", 0, 0, ret_refusal);
+    if (level_of(from->level, &level) < 0)
+        return refuse_value("publish.level", "is not a level", 0, (uint32_t)from->level,
+                            ret_refusal);
+    to->kind = FW_MESSAGE_PUBLISH;
+    to->publish = (fw_publish_t){from->request_id, level, from->sequence,
+                                 bytes_of(from->incarnation), event_of(arena, from->event)};
+    if (from->incarnation.len == 0)
+        return 0;
+    return check_incarnation("publish.incarnation", from->incarnation, ret_refusal);
+}
+
+static int decode_ack(fw_arena_t *arena, const void *message, fw_message_t *to,
+                      fw_refusal_t *ret_refusal)
+{
+    const Freshwire__V1__PublishAck *from = message;
     if (from->status < FRESHWIRE__V1__PUBLISH_STATUS__PUBLISH_STATUS_OK ||
         from->status > FRESHWIRE__V1__PUBLISH_STATUS__PUBLISH_STATUS_REJECTED)
-        return refuse_value("ack.status", "is not a status", (uint64_t)from->status, ret_refusal);
-    message->kind = FW_MESSAGE_PUBLISH_ACK;
-    message->ack = (fw_publish_ack_t){
+        return refuse_value("ack.status", "is not a status", 0, (uint32_t)from->status,
+                            ret_refusal);
+    to->kind = FW_MESSAGE_PUBLISH_ACK;
+    to->ack = (fw_publish_ack_t){
         .request_id = from->request_id,
         .id = fw_text(from->id),
         .status = (fw_publish_status_t)from->status,
@@ -177,34 +255,84 @@ static int decode_ack(fw_arena_t *arena, const Freshwire__V1__PublishAck *from,
         .fresh = from->fresh,
     };
     if (from->refusal)
-        message->ack.refusal = refusal_of(from->refusal);
+        to->ack.refusal = refusal_of(from->refusal);
     return 0;
 }
 
-static int decode_job(fw_arena_t *arena, const Freshwire__V1__Job *from, fw_message_t *message)
+static int decode_job(fw_arena_t *arena, const void *message, fw_message_t *to,
+                      fw_refusal_t *ret_refusal)
 {
-    message->kind = FW_MESSAGE_JOB;
-    message->job = (fw_job_t){from->job_id, from->attempt, from->lease_ms,
-                              invalidate_of(arena, from->invalidate)};
+    const Freshwire__V1__Job *from = message;
+    (void)ret_refusal;
+    to->kind = FW_MESSAGE_JOB;
+    to->job = (fw_job_t){from->job_id, from->attempt, from->lease_ms,
+                         invalidate_of(arena, from->invalidate)};
     return 0;
 }
 
-static int decode_done(fw_arena_t *arena, const Freshwire__V1__JobDone *from, fw_message_t *message)
+static int decode_done(fw_arena_t *arena, const void *message, fw_message_t *to,
+                       fw_refusal_t *ret_refusal)
 {
-    fw_stamp_t *stamps = fw_arena_take(arena, from->n_stamps * sizeof *stamps);
+    const Freshwire__V1__JobDone *from = message;
+    (void)ret_refusal;
+    fw_stamp_t *stamps = NULL;
+    if (from->n_stamps > 0)
+        stamps = fw_arena_take(arena, from->n_stamps * sizeof *stamps);
     for (size_t i = 0; i < from->n_stamps; i++)
         stamps[i] = (fw_stamp_t){fw_text(from->stamps[i]->tag), from->stamps[i]->stamp};
-    message->kind = FW_MESSAGE_JOB_DONE;
-    message->done =
+    to->kind = FW_MESSAGE_JOB_DONE;
+    to->done =
         (fw_job_done_t){from->job_id, from->redis_time, stamps, from->n_stamps, from->keys_removed};
     return 0;
 }
 
-static int decode_delivery(const Freshwire__V1__Delivery *from, fw_delivery_t *delivery,
-                           fw_refusal_t *ret_refusal)
+static int decode_failed(fw_arena_t *arena, const void *message, fw_message_t *to,
+                         fw_refusal_t *ret_refusal)
 {
-    if (!from->position || !from->position->offset)
-        return refuse_value("delivery.position", "is missing", 0, ret_refusal);
+    const Freshwire__V1__JobFailed *from = message;
+    (void)arena, (void)ret_refusal;
+    to->kind = FW_MESSAGE_JOB_FAILED;
+    to->failed = (fw_job_failed_t){from->job_id, from->retryable != 0, fw_text(from->reason)};
+    return 0;
+}
+
+static int decode_positions_request(fw_arena_t *arena, const void *message, fw_message_t *to,
+                                    fw_refusal_t *ret_refusal)
+{
+    const Freshwire__V1__PositionsRequest *from = message;
+    (void)ret_refusal;
+    to->kind = FW_MESSAGE_POSITIONS_REQUEST;
+    to->positions_request = (fw_positions_request_t){
+        from->request_id, texts_of(arena, from->channels, from->n_channels), from->n_channels};
+    return 0;
+}
+
+static int decode_positions_reply(fw_arena_t *arena, const void *message, fw_message_t *to,
+                                  fw_refusal_t *ret_refusal)
+{
+    const Freshwire__V1__PositionsReply *from = message;
+    (void)ret_refusal;
+    to->kind = FW_MESSAGE_POSITIONS_REPLY;
+    to->positions_reply = (fw_positions_reply_t){
+        from->request_id, positions_of(arena, from->positions, from->n_positions),
+        from->n_positions};
+    return 0;
+}
+
+static int decode_replay_request(fw_arena_t *arena, const void *message, fw_message_t *to,
+                                 fw_refusal_t *ret_refusal)
+{
+    const Freshwire__V1__ReplayRequest *from = message;
+    (void)arena, (void)ret_refusal;
+    to->kind = FW_MESSAGE_REPLAY_REQUEST;
+    to->replay_request = (fw_replay_request_t){from->request_id, fw_text(from->channel),
+                                               position_of(from->since), from->limit};
+    return 0;
+}
+
+/* False when the delivery has no place in its channel. */
+static bool delivery_of(const Freshwire__V1__Delivery *from, fw_delivery_t *delivery)
+{
     *delivery = (fw_delivery_t){
         .channel = fw_text(from->channel),
         .position = position_of(from->position),
@@ -213,24 +341,29 @@ static int decode_delivery(const Freshwire__V1__Delivery *from, fw_delivery_t *d
         .spread_ms = from->spread_ms,
         .publication = bytes_of(from->publication),
     };
-    return 0;
+    return delivery->position.epoch && delivery->position.offset;
 }
 
-static int decode_replay_reply(fw_arena_t *arena, const Freshwire__V1__ReplayReply *from,
-                               fw_message_t *message, fw_refusal_t *ret_refusal)
+static int decode_replay_reply(fw_arena_t *arena, const void *message, fw_message_t *to,
+                               fw_refusal_t *ret_refusal)
 {
-    fw_delivery_t *deliveries = fw_arena_take(arena, from->n_deliveries * sizeof *deliveries);
+    const Freshwire__V1__ReplayReply *from = message;
+    fw_delivery_t *deliveries = NULL;
     if (from->status < FRESHWIRE__V1__REPLAY_STATUS__REPLAY_STATUS_COMPLETE ||
         from->status > FRESHWIRE__V1__REPLAY_STATUS__REPLAY_STATUS_RESET)
-        return refuse_value("replay.status", "is not a status", (uint64_t)from->status,
+        return refuse_value("replay.status", "is not a status", 0, (uint32_t)from->status,
                             ret_refusal);
+    if (from->n_deliveries > 0)
+        deliveries = fw_arena_take(arena, from->n_deliveries * sizeof *deliveries);
     for (size_t i = 0; i < from->n_deliveries; i++) {
-        int result = decode_delivery(from->deliveries[i], &deliveries[i], ret_refusal);
-        if (result < 0)
-            return result;
+        if (!delivery_of(from->deliveries[i], &deliveries[i])) {
+            char field[64];
+            (void)snprintf(field, sizeof field, "replay.deliveries[%zu].position", i);
+            return refuse_value(field, "is missing", 0, 0, ret_refusal);
+        }
     }
-    message->kind = FW_MESSAGE_REPLAY_REPLY;
-    message->replay_reply = (fw_replay_reply_t){
+    to->kind = FW_MESSAGE_REPLAY_REPLY;
+    to->replay_reply = (fw_replay_reply_t){
         .request_id = from->request_id,
         .channel = fw_text(from->channel),
         .status = (fw_replay_status_t)from->status,
@@ -241,190 +374,39 @@ static int decode_replay_reply(fw_arena_t *arena, const Freshwire__V1__ReplayRep
     return 0;
 }
 
-/* The messages that every link has in common. */
-static int decode_hello(const Freshwire__V1__Hello *from, fw_message_t *message)
-{
-    *message = (fw_message_t){.kind = FW_MESSAGE_HELLO, .hello = hello_of(from)};
-    return 0;
-}
+#define MESSAGE(name) &freshwire__v1__##name##__descriptor
 
-static int decode_welcome(const Freshwire__V1__Welcome *from, fw_message_t *message)
-{
-    *message = (fw_message_t){.kind = FW_MESSAGE_WELCOME, .welcome = welcome_of(from)};
-    return 0;
-}
+/* Which messages a link carries is said by its envelope in the schema; this says how each is
+ * read. */
+static const struct {
+    const ProtobufCMessageDescriptor *descriptor;
+    decode_fn *decode;
+} decoders[] = {
+    {MESSAGE(publish), decode_publish},
+    {MESSAGE(publish_ack), decode_ack},
+    {MESSAGE(job), decode_job},
+    {MESSAGE(job_done), decode_done},
+    {MESSAGE(job_failed), decode_failed},
+    {MESSAGE(positions_request), decode_positions_request},
+    {MESSAGE(positions_reply), decode_positions_reply},
+    {MESSAGE(replay_request), decode_replay_request},
+    {MESSAGE(replay_reply), decode_replay_reply},
+    {MESSAGE(ping), decode_ping},
+    {MESSAGE(pong), decode_pong},
+    {MESSAGE(hello), decode_hello},
+    {MESSAGE(welcome), decode_welcome},
+    {MESSAGE(goodbye), decode_goodbye},
+    {MESSAGE(refusal), decode_refusal},
+};
 
-static int decode_number(fw_message_kind_t kind, uint64_t number, fw_message_t *message)
+static int decode_envelope(fw_arena_t *arena, const fw_envelope_t *envelope, fw_message_t *to,
+                           fw_refusal_t *ret_refusal)
 {
-    *message = (fw_message_t){.kind = kind, .number = number};
-    return 0;
-}
-
-static int decode_goodbye(const Freshwire__V1__Goodbye *from, fw_message_t *message)
-{
-    *message = (fw_message_t){.kind = FW_MESSAGE_GOODBYE, .goodbye = fw_text(from->reason)};
-    return 0;
-}
-
-static int decode_refusal(const Freshwire__V1__Refusal *from, fw_message_t *message)
-{
-    *message = (fw_message_t){.kind = FW_MESSAGE_REFUSAL, .refusal = refusal_of(from)};
-    return 0;
-}
-
-static int decode_empty(fw_refusal_t *ret_refusal)
-{
-    return refuse_value("message", "is empty or of an unknown kind", 0, ret_refusal);
-}
-
-static int decode_publisher_up(fw_arena_t *arena, const Freshwire__V1__PublisherUp *from,
-                               fw_message_t *message, fw_refusal_t *ret_refusal)
-{
-    switch (from->message_case) {
-    case FRESHWIRE__V1__PUBLISHER_UP__MESSAGE_HELLO:
-        return decode_hello(from->hello, message);
-    case FRESHWIRE__V1__PUBLISHER_UP__MESSAGE_PUBLISH:
-        return decode_publish(arena, from->publish, message, ret_refusal);
-    case FRESHWIRE__V1__PUBLISHER_UP__MESSAGE_PING:
-        return decode_number(FW_MESSAGE_PING, from->ping->number, message);
-    case FRESHWIRE__V1__PUBLISHER_UP__MESSAGE_GOODBYE:
-        return decode_goodbye(from->goodbye, message);
-    default:
-        return decode_empty(ret_refusal);
-    }
-}
-
-static int decode_publisher_down(fw_arena_t *arena, const Freshwire__V1__PublisherDown *from,
-                                 fw_message_t *message, fw_refusal_t *ret_refusal)
-{
-    switch (from->message_case) {
-    case FRESHWIRE__V1__PUBLISHER_DOWN__MESSAGE_WELCOME:
-        return decode_welcome(from->welcome, message);
-    case FRESHWIRE__V1__PUBLISHER_DOWN__MESSAGE_ACK:
-        return decode_ack(arena, from->ack, message, ret_refusal);
-    case FRESHWIRE__V1__PUBLISHER_DOWN__MESSAGE_PONG:
-        return decode_number(FW_MESSAGE_PONG, from->pong->number, message);
-    case FRESHWIRE__V1__PUBLISHER_DOWN__MESSAGE_GOODBYE:
-        return decode_goodbye(from->goodbye, message);
-    case FRESHWIRE__V1__PUBLISHER_DOWN__MESSAGE_REFUSAL:
-        return decode_refusal(from->refusal, message);
-    default:
-        return decode_empty(ret_refusal);
-    }
-}
-
-static int decode_worker_up(fw_arena_t *arena, const Freshwire__V1__WorkerUp *from,
-                            fw_message_t *message, fw_refusal_t *ret_refusal)
-{
-    switch (from->message_case) {
-    case FRESHWIRE__V1__WORKER_UP__MESSAGE_HELLO:
-        return decode_hello(from->hello, message);
-    case FRESHWIRE__V1__WORKER_UP__MESSAGE_DONE:
-        return decode_done(arena, from->done, message);
-    case FRESHWIRE__V1__WORKER_UP__MESSAGE_FAILED:
-        message->kind = FW_MESSAGE_JOB_FAILED;
-        message->failed = (fw_job_failed_t){from->failed->job_id, from->failed->retryable != 0,
-                                            fw_text(from->failed->reason)};
-        return 0;
-    case FRESHWIRE__V1__WORKER_UP__MESSAGE_PING:
-        return decode_number(FW_MESSAGE_PING, from->ping->number, message);
-    case FRESHWIRE__V1__WORKER_UP__MESSAGE_GOODBYE:
-        return decode_goodbye(from->goodbye, message);
-    default:
-        return decode_empty(ret_refusal);
-    }
-}
-
-static int decode_worker_down(fw_arena_t *arena, const Freshwire__V1__WorkerDown *from,
-                              fw_message_t *message, fw_refusal_t *ret_refusal)
-{
-    switch (from->message_case) {
-    case FRESHWIRE__V1__WORKER_DOWN__MESSAGE_WELCOME:
-        return decode_welcome(from->welcome, message);
-    case FRESHWIRE__V1__WORKER_DOWN__MESSAGE_JOB:
-        return decode_job(arena, from->job, message);
-    case FRESHWIRE__V1__WORKER_DOWN__MESSAGE_PONG:
-        return decode_number(FW_MESSAGE_PONG, from->pong->number, message);
-    case FRESHWIRE__V1__WORKER_DOWN__MESSAGE_GOODBYE:
-        return decode_goodbye(from->goodbye, message);
-    case FRESHWIRE__V1__WORKER_DOWN__MESSAGE_REFUSAL:
-        return decode_refusal(from->refusal, message);
-    default:
-        return decode_empty(ret_refusal);
-    }
-}
-
-static int decode_gateway_up(fw_arena_t *arena, const Freshwire__V1__GatewayUp *from,
-                             fw_message_t *message, fw_refusal_t *ret_refusal)
-{
-    switch (from->message_case) {
-    case FRESHWIRE__V1__GATEWAY_UP__MESSAGE_HELLO:
-        return decode_hello(from->hello, message);
-    case FRESHWIRE__V1__GATEWAY_UP__MESSAGE_POSITIONS:
-        message->kind = FW_MESSAGE_POSITIONS_REQUEST;
-        message->positions_request = (fw_positions_request_t){
-            from->positions->request_id,
-            texts_of(arena, from->positions->channels, from->positions->n_channels),
-            from->positions->n_channels};
-        return 0;
-    case FRESHWIRE__V1__GATEWAY_UP__MESSAGE_REPLAY:
-        message->kind = FW_MESSAGE_REPLAY_REQUEST;
-        message->replay_request =
-            (fw_replay_request_t){from->replay->request_id, fw_text(from->replay->channel),
-                                  position_of(from->replay->since), from->replay->limit};
-        return 0;
-    case FRESHWIRE__V1__GATEWAY_UP__MESSAGE_PING:
-        return decode_number(FW_MESSAGE_PING, from->ping->number, message);
-    case FRESHWIRE__V1__GATEWAY_UP__MESSAGE_GOODBYE:
-        return decode_goodbye(from->goodbye, message);
-    default:
-        return decode_empty(ret_refusal);
-    }
-}
-
-static int decode_gateway_down(fw_arena_t *arena, const Freshwire__V1__GatewayDown *from,
-                               fw_message_t *message, fw_refusal_t *ret_refusal)
-{
-    switch (from->message_case) {
-    case FRESHWIRE__V1__GATEWAY_DOWN__MESSAGE_WELCOME:
-        return decode_welcome(from->welcome, message);
-    case FRESHWIRE__V1__GATEWAY_DOWN__MESSAGE_POSITIONS:
-        message->kind = FW_MESSAGE_POSITIONS_REPLY;
-        message->positions_reply = (fw_positions_reply_t){
-            from->positions->request_id,
-            positions_of(arena, from->positions->positions, from->positions->n_positions),
-            from->positions->n_positions};
-        return 0;
-    case FRESHWIRE__V1__GATEWAY_DOWN__MESSAGE_REPLAY:
-        return decode_replay_reply(arena, from->replay, message, ret_refusal);
-    case FRESHWIRE__V1__GATEWAY_DOWN__MESSAGE_PONG:
-        return decode_number(FW_MESSAGE_PONG, from->pong->number, message);
-    case FRESHWIRE__V1__GATEWAY_DOWN__MESSAGE_GOODBYE:
-        return decode_goodbye(from->goodbye, message);
-    case FRESHWIRE__V1__GATEWAY_DOWN__MESSAGE_REFUSAL:
-        return decode_refusal(from->refusal, message);
-    default:
-        return decode_empty(ret_refusal);
-    }
-}
-
-static const ProtobufCMessageDescriptor *descriptor_of(fw_link_t link)
-{
-    switch (link) {
-    case FW_LINK_PUBLISHER_UP:
-        return &freshwire__v1__publisher_up__descriptor;
-    case FW_LINK_PUBLISHER_DOWN:
-        return &freshwire__v1__publisher_down__descriptor;
-    case FW_LINK_WORKER_UP:
-        return &freshwire__v1__worker_up__descriptor;
-    case FW_LINK_WORKER_DOWN:
-        return &freshwire__v1__worker_down__descriptor;
-    case FW_LINK_GATEWAY_UP:
-        return &freshwire__v1__gateway_up__descriptor;
-    case FW_LINK_GATEWAY_DOWN:
-        return &freshwire__v1__gateway_down__descriptor;
-    }
-    return NULL;
+    if (envelope->message_case)
+        for (size_t i = 0; i < sizeof decoders / sizeof *decoders; i++)
+            if (decoders[i].descriptor == envelope->message->descriptor)
+                return decoders[i].decode(arena, envelope->message, to, ret_refusal);
+    return refuse_value("message", "is empty or of an unknown kind", 0, 0, ret_refusal);
 }
 
 /* Publishers know their event, not our envelope: paths begin at the event. */
@@ -448,7 +430,7 @@ static int unpack_checked(const ProtobufCMessageDescriptor *descriptor, fw_arena
     }
     *ret_message = fw_codec_unpack(descriptor, arena, data);
     if (!*ret_message) {
-        (void)refuse_value("message", "is not a message of this protocol", 0, ret_refusal);
+        (void)refuse_value("message", "is not a message of this protocol", 0, 0, ret_refusal);
         return -EBADMSG;
     }
     return 0;
@@ -457,45 +439,40 @@ static int unpack_checked(const ProtobufCMessageDescriptor *descriptor, fw_arena
 int fw_codec_decode(fw_codec_t *self, fw_link_t link, fw_bytes_t data, fw_message_t *ret_message,
                     fw_refusal_t *ret_refusal)
 {
-    void *from;
+    void *envelope;
     fw_message_t message = {0};
-    int result = unpack_checked(descriptor_of(link), self->decoded, data, &from, ret_refusal);
-    if (result < 0)
-        return result;
-    switch (link) {
-    case FW_LINK_PUBLISHER_UP:
-        result = decode_publisher_up(self->decoded, from, &message, ret_refusal);
-        break;
-    case FW_LINK_PUBLISHER_DOWN:
-        result = decode_publisher_down(self->decoded, from, &message, ret_refusal);
-        break;
-    case FW_LINK_WORKER_UP:
-        result = decode_worker_up(self->decoded, from, &message, ret_refusal);
-        break;
-    case FW_LINK_WORKER_DOWN:
-        result = decode_worker_down(self->decoded, from, &message, ret_refusal);
-        break;
-    case FW_LINK_GATEWAY_UP:
-        result = decode_gateway_up(self->decoded, from, &message, ret_refusal);
-        break;
-    case FW_LINK_GATEWAY_DOWN:
-        result = decode_gateway_down(self->decoded, from, &message, ret_refusal);
-        break;
-    }
+    int result =
+        unpack_checked(fw_envelope_descriptor(link), self->decoded, data, &envelope, ret_refusal);
+    if (result == 0)
+        result = decode_envelope(self->decoded, envelope, &message, ret_refusal);
     if (result == 0)
         *ret_message = message;
     return result;
+}
+
+uint64_t fw_codec_refused_request(fw_bytes_t data)
+{
+    fw_bytes_t publish, none;
+    uint64_t number;
+    if (!fw_wire_find(data, FRESHWIRE__V1__PUBLISHER_UP__MESSAGE_PUBLISH, &publish, &number) ||
+        !fw_wire_find(publish, 1, &none, &number))
+        return 0;
+    return number;
 }
 
 int fw_codec_decode_delivery(fw_codec_t *self, fw_bytes_t data, fw_delivery_t *ret_delivery,
                              fw_refusal_t *ret_refusal)
 {
     void *from;
+    fw_delivery_t delivery;
     int result = unpack_checked(&freshwire__v1__delivery__descriptor, self->decoded, data, &from,
                                 ret_refusal);
     if (result < 0)
         return result;
-    return decode_delivery(from, ret_delivery, ret_refusal);
+    if (!delivery_of(from, &delivery))
+        return refuse_value("position", "is missing", 0, 0, ret_refusal);
+    *ret_delivery = delivery;
+    return 0;
 }
 
 int fw_codec_decode_beacon(fw_codec_t *self, fw_bytes_t data, fw_beacon_t *ret_beacon,
@@ -507,6 +484,9 @@ int fw_codec_decode_beacon(fw_codec_t *self, fw_bytes_t data, fw_beacon_t *ret_b
     if (result < 0)
         return result;
     const Freshwire__V1__Beacon *beacon = from;
+    result = check_incarnation("incarnation", beacon->incarnation, ret_refusal);
+    if (result < 0)
+        return result;
     *ret_beacon = (fw_beacon_t){bytes_of(beacon->incarnation), beacon->number, beacon->ts_us};
     return 0;
 }
@@ -530,5 +510,7 @@ int fw_codec_decode_publication(fw_codec_t *self, fw_bytes_t data,
         .ts = publication->ts,
         .traceparent = fw_text(publication->traceparent),
     };
+    if (ret_publication->type.size == 0)
+        ret_publication->type = ret_publication->data.type;
     return 0;
 }

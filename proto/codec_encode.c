@@ -1,9 +1,9 @@
 /* codec_encode.c - messages to bytes.   SPDX-License-Identifier: MPL-2.0 */
 #include <assert.h>
-#include <stdlib.h>
 
 #include "proto/channel.h"
 #include "proto/codec_internal.h"
+#include "proto/utf8.h"
 
 /* protobuf-c's structs have no const, though packing writes to nothing. */
 static char *text_in(fw_text_t text)
@@ -14,6 +14,17 @@ static char *text_in(fw_text_t text)
     } cast = {.in = text.text ? text.text : ""};
     assert(cast.in[text.size] == '\0');
     return cast.out;
+}
+
+/* Text for people, such as what another program said of an error: made to fit, never refused. */
+static char *words_in(fw_arena_t *arena, fw_text_t text, size_t size_max)
+{
+    fw_bytes_t bytes = {(const uint8_t *)text.text, text.size};
+    if (text.size <= size_max && fw_utf8_valid(bytes))
+        return text_in(text);
+    char *copy = fw_arena_take(arena, size_max + 1);
+    (void)fw_utf8_copy(copy, size_max + 1, bytes);
+    return copy;
 }
 
 static ProtobufCBinaryData bytes_in(fw_bytes_t bytes)
@@ -146,7 +157,7 @@ static Freshwire__V1__Hello *hello_in(fw_arena_t *arena, const fw_hello_t *from)
     Freshwire__V1__Hello *to = fw_arena_take(arena, sizeof *to);
     freshwire__v1__hello__init(to);
     to->version = from->version;
-    to->name = text_in(from->name);
+    to->name = words_in(arena, from->name, FW_NAME_SIZE_MAX);
     to->incarnation = bytes_in(from->incarnation);
     to->capacity = from->capacity;
     return to;
@@ -168,8 +179,8 @@ static Freshwire__V1__Refusal *refusal_in(fw_arena_t *arena, const fw_refusal_t 
 {
     Freshwire__V1__Refusal *to = fw_arena_take(arena, sizeof *to);
     freshwire__v1__refusal__init(to);
-    to->field = text_in(fw_text(from->field));
-    to->reason = text_in(fw_text(from->reason));
+    to->field = words_in(arena, fw_text(from->field), sizeof from->field - 1);
+    to->reason = words_in(arena, fw_text(from->reason), sizeof from->reason - 1);
     to->limit = from->limit;
     to->value = from->value;
     return to;
@@ -195,7 +206,7 @@ static Freshwire__V1__Goodbye *goodbye_in(fw_arena_t *arena, fw_text_t reason)
 {
     Freshwire__V1__Goodbye *to = fw_arena_take(arena, sizeof *to);
     freshwire__v1__goodbye__init(to);
-    to->reason = text_in(reason);
+    to->reason = words_in(arena, reason, FW_REASON_SIZE_MAX);
     return to;
 }
 
@@ -274,7 +285,7 @@ static Freshwire__V1__JobFailed *failed_in(fw_arena_t *arena, const fw_job_faile
     freshwire__v1__job_failed__init(to);
     to->job_id = from->job_id;
     to->retryable = from->retryable;
-    to->reason = text_in(from->reason);
+    to->reason = words_in(arena, from->reason, FW_REASON_SIZE_MAX);
     return to;
 }
 
@@ -378,90 +389,12 @@ static void *message_in(fw_arena_t *arena, const fw_message_t *message)
     return NULL;
 }
 
-/* Which field of its envelope a message goes into. */
-typedef struct {
-    fw_message_kind_t kind;
-    int field;
-} route_t;
-
-enum { ROUTES_MAX = 6 };
-
-static const struct {
-    const ProtobufCMessageDescriptor *descriptor;
-    route_t routes[ROUTES_MAX];
-} envelopes[] = {
-    [FW_LINK_PUBLISHER_UP] = {&freshwire__v1__publisher_up__descriptor,
-                              {{FW_MESSAGE_HELLO, 1},
-                               {FW_MESSAGE_PUBLISH, 2},
-                               {FW_MESSAGE_PING, 3},
-                               {FW_MESSAGE_GOODBYE, 4}}},
-    [FW_LINK_PUBLISHER_DOWN] = {&freshwire__v1__publisher_down__descriptor,
-                                {{FW_MESSAGE_WELCOME, 1},
-                                 {FW_MESSAGE_PUBLISH_ACK, 2},
-                                 {FW_MESSAGE_PONG, 3},
-                                 {FW_MESSAGE_GOODBYE, 4},
-                                 {FW_MESSAGE_REFUSAL, 5}}},
-    [FW_LINK_WORKER_UP] = {&freshwire__v1__worker_up__descriptor,
-                           {{FW_MESSAGE_HELLO, 1},
-                            {FW_MESSAGE_JOB_DONE, 2},
-                            {FW_MESSAGE_JOB_FAILED, 3},
-                            {FW_MESSAGE_PING, 4},
-                            {FW_MESSAGE_GOODBYE, 5}}},
-    [FW_LINK_WORKER_DOWN] = {&freshwire__v1__worker_down__descriptor,
-                             {{FW_MESSAGE_WELCOME, 1},
-                              {FW_MESSAGE_JOB, 2},
-                              {FW_MESSAGE_PONG, 3},
-                              {FW_MESSAGE_GOODBYE, 4},
-                              {FW_MESSAGE_REFUSAL, 5}}},
-    [FW_LINK_GATEWAY_UP] = {&freshwire__v1__gateway_up__descriptor,
-                            {{FW_MESSAGE_HELLO, 1},
-                             {FW_MESSAGE_POSITIONS_REQUEST, 2},
-                             {FW_MESSAGE_REPLAY_REQUEST, 3},
-                             {FW_MESSAGE_PING, 4},
-                             {FW_MESSAGE_GOODBYE, 5}}},
-    [FW_LINK_GATEWAY_DOWN] = {&freshwire__v1__gateway_down__descriptor,
-                              {{FW_MESSAGE_WELCOME, 1},
-                               {FW_MESSAGE_POSITIONS_REPLY, 2},
-                               {FW_MESSAGE_REPLAY_REPLY, 3},
-                               {FW_MESSAGE_PONG, 4},
-                               {FW_MESSAGE_GOODBYE, 5},
-                               {FW_MESSAGE_REFUSAL, 6}}},
-};
-
-/* Every envelope is one oneof of message pointers, so they share this layout (checked below). */
-typedef struct {
-    ProtobufCMessage base;
-    int message_case;
-    union {
-        void *message;
-    };
-} envelope_t;
-
-#define SAME_LAYOUT(type)                                                                          \
-    _Static_assert(sizeof(Freshwire__V1__##type) == sizeof(envelope_t) &&                          \
-                       offsetof(Freshwire__V1__##type, message_case) ==                            \
-                           offsetof(envelope_t, message_case) &&                                   \
-                       offsetof(Freshwire__V1__##type, welcome_or_hello_##type) ==                 \
-                           offsetof(envelope_t, message),                                          \
-                   "protobuf-c lays out a oneof differently")
-#define welcome_or_hello_PublisherUp hello
-#define welcome_or_hello_PublisherDown welcome
-#define welcome_or_hello_WorkerUp hello
-#define welcome_or_hello_WorkerDown welcome
-#define welcome_or_hello_GatewayUp hello
-#define welcome_or_hello_GatewayDown welcome
-SAME_LAYOUT(PublisherUp);
-SAME_LAYOUT(PublisherDown);
-SAME_LAYOUT(WorkerUp);
-SAME_LAYOUT(WorkerDown);
-SAME_LAYOUT(GatewayUp);
-SAME_LAYOUT(GatewayDown);
-
-static int route_of(fw_link_t link, fw_message_kind_t kind)
+/* The number of the field that holds such a message, 0 when the envelope has none. */
+static int field_of(const ProtobufCMessageDescriptor *envelope, const ProtobufCMessage *message)
 {
-    for (int i = 0; i < ROUTES_MAX; i++)
-        if (envelopes[link].routes[i].kind == kind)
-            return envelopes[link].routes[i].field;
+    for (unsigned i = 0; i < envelope->n_fields; i++)
+        if (envelope->fields[i].descriptor == message->descriptor)
+            return (int)envelope->fields[i].id;
     return 0;
 }
 
@@ -472,18 +405,19 @@ static fw_bytes_t pack(fw_codec_t *self, const ProtobufCMessage *message, const 
     uint8_t *buffer = fw_codec_reserve(self, topic_size + size);
     if (topic_size > 0)
         memcpy(buffer, topic, topic_size);
-    size_t written = protobuf_c_message_pack(message, buffer + topic_size);
-    assert(written == size);
+    size = protobuf_c_message_pack(message, buffer + topic_size);
     return (fw_bytes_t){buffer, topic_size + size};
 }
 
 fw_bytes_t fw_codec_encode(fw_codec_t *self, fw_link_t link, const fw_message_t *message)
 {
-    envelope_t envelope = {.base = PROTOBUF_C_MESSAGE_INIT(envelopes[link].descriptor),
-                           .message_case = route_of(link, message->kind)};
-    assert(envelope.message_case != 0);
+    const ProtobufCMessageDescriptor *descriptor = fw_envelope_descriptor(link);
     fw_arena_reset(self->encoding);
-    envelope.message = message_in(self->encoding, message);
+    fw_envelope_t envelope = {.base = PROTOBUF_C_MESSAGE_INIT(descriptor),
+                              .message = message_in(self->encoding, message)};
+    assert(envelope.message);
+    envelope.message_case = field_of(descriptor, envelope.message);
+    assert(envelope.message_case != 0);
     return pack(self, &envelope.base, NULL, 0);
 }
 

@@ -22,7 +22,6 @@ struct fw_codec {
 /* One of the six typed payloads. */
 typedef struct {
     Freshwire__V1__Payload__KindCase kind;
-    uint32_t field;
     const char *type;
     const ProtobufCMessageDescriptor *descriptor;
 } fw_typed_payload_t;
@@ -31,10 +30,18 @@ typedef struct {
 const fw_typed_payload_t *fw_typed_payload_of_kind(Freshwire__V1__Payload__KindCase kind);
 const fw_typed_payload_t *fw_typed_payload_of_type(fw_text_t type);
 
-ProtobufCAllocator fw_arena_allocator(fw_arena_t *arena);
+/* Every envelope is one oneof of message pointers, so all six share this layout (codec.c asserts
+ * it). */
+typedef struct {
+    ProtobufCMessage base;
+    int message_case; /* field number, 0 = not set */
+    ProtobufCMessage *message;
+} fw_envelope_t;
 
-/* Unpacks checked bytes; NULL never happens for bytes that passed fw_wire_check (assert). */
+const ProtobufCMessageDescriptor *fw_envelope_descriptor(fw_link_t link);
+
+/* Unpacks bytes that passed fw_wire_check. NULL when protobuf-c disagrees with the check. */
 void *fw_codec_unpack(const ProtobufCMessageDescriptor *descriptor, fw_arena_t *arena,
                       fw_bytes_t data) __attribute__((warn_unused_result));
-/* Makes the buffer at least so large. */
+/* Makes the buffer at least so large; its content is lost. */
 uint8_t *fw_codec_reserve(fw_codec_t *self, size_t size) __attribute__((warn_unused_result));

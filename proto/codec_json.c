@@ -130,6 +130,18 @@ static void write_message(fw_json_t *json, const ProtobufCMessage *message)
     fw_json_raw(json, *separator == '{' ? "{}" : "}", *separator == '{' ? 2 : 1);
 }
 
+/* Valid JSON holds line breaks between its tokens only, so that a space does as well. */
+static void write_line(fw_json_t *json, fw_bytes_t text)
+{
+    char *copy = json->buffer + json->needed;
+    fw_json_raw(json, text.data, text.size);
+    if (json->needed > json->size)
+        return;
+    for (size_t i = 0; i < text.size; i++)
+        if (copy[i] == '\n' || copy[i] == '\r')
+            copy[i] = ' ';
+}
+
 size_t fw_codec_payload_json(const fw_payload_t *payload, char *buffer, size_t size)
 {
     fw_json_t json = {buffer, size, 0};
@@ -138,7 +150,7 @@ size_t fw_codec_payload_json(const fw_payload_t *payload, char *buffer, size_t s
         fw_json_raw(&json, "null", 4);
         break;
     case FW_PAYLOAD_JSON:
-        fw_json_raw(&json, payload->bytes.data, payload->bytes.size);
+        write_line(&json, payload->bytes);
         break;
     case FW_PAYLOAD_BINARY:
         fw_json_base64(&json, payload->bytes);

@@ -1,12 +1,14 @@
-/* event_check.c - the rules that every event keeps, wherever it came from. SPDX-License-Identifier:
- * MPL-2.0 */
+/* event_check.c - the rules that every event keeps, wherever it came from.
+ * SPDX-License-Identifier: MPL-2.0 */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "proto/channel.h"
-#include "proto/codec.h"
+#include "proto/codec_internal.h"
+#include "proto/json_check.h"
 #include "proto/utf8.h"
+#include "proto/wire_check.h"
 
 enum { PATTERN_LITERAL_SIZE_MIN = 3 };
 
@@ -62,8 +64,42 @@ static int check_type(const fw_event_t *event, fw_refusal_t *ret_refusal)
                           "may hold letters, digits, '_', '-', '.', ':' and '/' only", "type");
     if (type.size >= 3 && memcmp(type.text, "fw.", 3) == 0)
         return refuse(-EPROTO, ret_refusal, 0, 0, "begins with \"fw.\", which is reserved", "type");
-    if (event->data.kind == FW_PAYLOAD_TYPED && !fw_text_equal(type, event->data.type))
-        return refuse(-EPROTO, ret_refusal, 0, 0, "does not match the typed data", "type");
+    return 0;
+}
+
+/* Typed data that no decoder has seen. */
+static int check_typed_bytes(const fw_payload_t *data, fw_refusal_t *ret_refusal)
+{
+    const fw_typed_payload_t *typed = fw_typed_payload_of_type(data->type);
+    fw_refusal_t inner;
+    if (!typed)
+        return refuse(-EPROTO, ret_refusal, 0, 0, "is not a typed payload", "data");
+    int result = fw_wire_check(typed->descriptor, data->bytes, &inner);
+    if (result < 0)
+        return refuse(result == -EMSGSIZE ? result : -EPROTO, ret_refusal, inner.limit, inner.value,
+                      inner.reason, "data.%s.%s", typed->type, inner.field);
+    return 0;
+}
+
+static int check_data(const fw_event_t *event, fw_refusal_t *ret_refusal)
+{
+    const fw_payload_t *data = &event->data;
+    if (data->bytes.size > FW_PAYLOAD_SIZE_MAX)
+        return refuse(-EMSGSIZE, ret_refusal, FW_PAYLOAD_SIZE_MAX, data->bytes.size, "is too large",
+                      "data");
+    switch (data->kind) {
+    case FW_PAYLOAD_NONE:
+    case FW_PAYLOAD_BINARY:
+        return 0;
+    case FW_PAYLOAD_JSON:
+        if (!fw_json_valid(data->bytes))
+            return refuse(-EPROTO, ret_refusal, 0, 0, "is not one JSON value", "data");
+        return 0;
+    case FW_PAYLOAD_TYPED:
+        if (!fw_text_equal(event->type, data->type))
+            return refuse(-EPROTO, ret_refusal, 0, 0, "does not match the typed data", "type");
+        return data->message ? 0 : check_typed_bytes(data, ret_refusal);
+    }
     return 0;
 }
 
@@ -96,6 +132,8 @@ static int check_texts(const char *field, const fw_text_t *texts, size_t count, 
         if (texts[i].size > size_max)
             return refuse(-EMSGSIZE, ret_refusal, size_max, texts[i].size, "is too long", "%s[%zu]",
                           field, i);
+        if (memchr(texts[i].text, 0, texts[i].size))
+            return refuse(-EPROTO, ret_refusal, 0, 0, "holds a zero byte", "%s[%zu]", field, i);
         if (!fw_utf8_valid(as_bytes(texts[i])))
             return refuse(-EPROTO, ret_refusal, 0, 0, "is not UTF-8 text", "%s[%zu]", field, i);
     }
@@ -136,33 +174,46 @@ static int check_invalidate(const fw_event_t *event, fw_refusal_t *ret_refusal)
     return result;
 }
 
+static int check_names(const fw_event_t *event, fw_refusal_t *ret_refusal)
+{
+    const struct {
+        const char *field;
+        fw_text_t text;
+        size_t size_max;
+    } names[] = {
+        {"id", event->id, FW_EVENT_ID_SIZE_MAX},
+        {"origin", event->origin, FW_ORIGIN_SIZE_MAX},
+        {"user_id", event->user_id, FW_USER_ID_SIZE_MAX},
+        {"exclude.origin", event->exclude.origin, FW_ORIGIN_SIZE_MAX},
+        {"exclude.user_id", event->exclude.user_id, FW_USER_ID_SIZE_MAX},
+        {"traceparent", event->traceparent, FW_TRACEPARENT_SIZE_MAX},
+    };
+    int result = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names && result == 0; i++)
+        result = check_name(names[i].field, names[i].text, names[i].size_max, ret_refusal);
+    return result;
+}
+
+static int check_time(const fw_event_t *event, fw_refusal_t *ret_refusal)
+{
+    if (event->ts >= 0 && event->ts <= TS_MAX)
+        return 0;
+    return refuse(-EPROTO, ret_refusal, (uint64_t)TS_MAX, (uint64_t)event->ts,
+                  "is not a time in milliseconds", "ts");
+}
+
 int fw_event_check(const fw_event_t *event, fw_refusal_t *ret_refusal)
 {
     int result = check_type(event, ret_refusal);
     if (result == 0)
-        result = check_name("id", event->id, FW_EVENT_ID_SIZE_MAX, ret_refusal);
+        result = check_names(event, ret_refusal);
     if (result == 0)
-        result = check_name("origin", event->origin, FW_ORIGIN_SIZE_MAX, ret_refusal);
-    if (result == 0)
-        result = check_name("user_id", event->user_id, FW_USER_ID_SIZE_MAX, ret_refusal);
-    if (result == 0)
-        result =
-            check_name("exclude.origin", event->exclude.origin, FW_ORIGIN_SIZE_MAX, ret_refusal);
-    if (result == 0)
-        result =
-            check_name("exclude.user_id", event->exclude.user_id, FW_USER_ID_SIZE_MAX, ret_refusal);
-    if (result == 0)
-        result =
-            check_name("traceparent", event->traceparent, FW_TRACEPARENT_SIZE_MAX, ret_refusal);
-    if (result == 0 && event->data.bytes.size > FW_PAYLOAD_SIZE_MAX)
-        result = refuse(-EMSGSIZE, ret_refusal, FW_PAYLOAD_SIZE_MAX, event->data.bytes.size,
-                        "is too large", "data");
-    if (result == 0 && (event->ts < 0 || event->ts > TS_MAX))
-        result = refuse(-EPROTO, ret_refusal, (uint64_t)TS_MAX, (uint64_t)event->ts,
-                        "is not a time in milliseconds", "ts");
+        result = check_time(event, ret_refusal);
     if (result == 0)
         result = check_audience(event, ret_refusal);
     if (result == 0)
         result = check_invalidate(event, ret_refusal);
+    if (result == 0)
+        result = check_data(event, ret_refusal);
     return result;
 }

@@ -1,6 +1,6 @@
 /* position.h - a place in a channel, and its text forms.   SPDX-License-Identifier: MPL-2.0
- * Pure. Epochs are 60-bit numbers shown as base32 text; 0 is "no epoch known". Offsets are decimal.
- */
+ * Pure. Epochs are 60-bit numbers shown as base32 text; 0 is "no epoch known". Offsets are
+ * decimal. */
 #pragma once
 
 #include "proto/bytes.h"

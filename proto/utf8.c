@@ -29,6 +29,8 @@ static size_t sequence_size(const uint8_t *p, const uint8_t *end)
 
 bool fw_utf8_valid(fw_bytes_t bytes)
 {
+    if (bytes.size == 0)
+        return true; /* data may be NULL */
     const uint8_t *p = bytes.data;
     const uint8_t *end = p + bytes.size;
     while (p < end) {
@@ -36,6 +38,8 @@ bool fw_utf8_valid(fw_bytes_t bytes)
         /* Most text is ASCII: eight bytes a step. */
         while (end - p >= 8 && (memcpy(&eight, p, 8), !(eight & UINT64_C(0x8080808080808080))))
             p += 8;
+        while (p < end && *p < 0x80)
+            p++;
         if (p == end)
             break;
         size_t size = sequence_size(p, end);
@@ -52,4 +56,22 @@ bool fw_utf8_printable(fw_bytes_t bytes)
         if (bytes.data[i] < 0x20 || bytes.data[i] == 0x7f)
             return false;
     return fw_utf8_valid(bytes);
+}
+
+size_t fw_utf8_copy(char *buffer, size_t size, fw_bytes_t from)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < from.size;) {
+        size_t length = sequence_size(from.data + i, from.data + from.size);
+        bool replaced = length == 0 || from.data[i] == 0;
+        if (replaced)
+            length = 1;
+        if (length >= size - used)
+            break;
+        memcpy(buffer + used, replaced ? (const uint8_t *)"?" : from.data + i, length);
+        used += length;
+        i += length;
+    }
+    buffer[used] = '\0';
+    return used;
 }

@@ -1,75 +1,30 @@
 /* wire_check.c - see wire_check.h.   SPDX-License-Identifier: MPL-2.0 */
 #include "proto/wire_check.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 
-#include "freshwire/v1/events.pb-c.h"
-#include "freshwire/v1/gateway.pb-c.h"
-#include "freshwire/v1/jobs.pb-c.h"
-#include "freshwire/v1/link.pb-c.h"
-#include "freshwire/v1/publish.pb-c.h"
-#include "proto/channel.h"
 #include "proto/utf8.h"
+#include "proto/wire_limits.h"
 
 enum {
-    DEPTH_MAX = 8,
-    FIELD_ID_MAX = 16,
-    UNKNOWN_FIELDS_MAX = 16,
-    OTHER_TEXT_SIZE_MAX = 1024, /* of text fields without a limit of their own */
-    TEAM_MEMBERS_MAX = 1000,
+    UNKNOWN_FIELDS_MAX = 16, /* of one message; a newer peer has a few, an attacker many */
+    VARINT_SIZE_MAX = 10,
+    PREFIX_SIZE_MAX = 5, /* of a tag or a length: what protobuf-c reads */
 };
 
-/* bytes: largest size of one value; count: most values of a repeated field. 0 = the default. */
 typedef struct {
-    uint32_t bytes, count;
-} field_limit_t;
+    const uint8_t *at, *end;
+} reader_t;
 
+/* One field as it lies there: a number or, when length-prefixed, its content. */
 typedef struct {
-    const ProtobufCMessageDescriptor *descriptor;
-    field_limit_t fields[FIELD_ID_MAX];
-} message_limit_t;
-
-#define LIMITS(name) .descriptor = &freshwire__v1__##name##__descriptor
-
-static const message_limit_t limits[] = {
-    {LIMITS(event), .fields = {[1] = {FW_EVENT_ID_SIZE_MAX, 0},
-                               [2] = {FW_EVENT_TYPE_SIZE_MAX, 0},
-                               [3] = {FW_PAYLOAD_SIZE_MAX + 16, 0},
-                               [4] = {FW_CHANNEL_SIZE_MAX, FW_AUDIENCE_MAX},
-                               [7] = {FW_ORIGIN_SIZE_MAX, 0},
-                               [8] = {FW_USER_ID_SIZE_MAX, 0},
-                               [10] = {FW_TRACEPARENT_SIZE_MAX, 0}}},
-    {LIMITS(publication), .fields = {[1] = {FW_EVENT_ID_SIZE_MAX, 0},
-                                     [2] = {FW_EVENT_TYPE_SIZE_MAX, 0},
-                                     [3] = {FW_PAYLOAD_SIZE_MAX + 16, 0},
-                                     [5] = {FW_ORIGIN_SIZE_MAX, 0},
-                                     [6] = {FW_USER_ID_SIZE_MAX, 0},
-                                     [8] = {FW_TRACEPARENT_SIZE_MAX, 0}}},
-    {LIMITS(payload), .fields = {[1] = {FW_PAYLOAD_SIZE_MAX, 0}, [2] = {FW_PAYLOAD_SIZE_MAX, 0}}},
-    {LIMITS(exclude), .fields = {[1] = {FW_USER_ID_SIZE_MAX, 0}, [2] = {FW_ORIGIN_SIZE_MAX, 0}}},
-    {LIMITS(invalidate), .fields = {[1] = {FW_KEY_SIZE_MAX, FW_INVALIDATE_KEYS_MAX},
-                                    [2] = {FW_TAG_SIZE_MAX, FW_INVALIDATE_TAGS_MAX},
-                                    [3] = {FW_KEY_SIZE_MAX, FW_INVALIDATE_PATTERNS_MAX}}},
-    {LIMITS(channel_position), .fields = {[1] = {FW_CHANNEL_SIZE_MAX, 0}}},
-    {LIMITS(delivery),
-     .fields = {[1] = {FW_CHANNEL_SIZE_MAX, 0}, [6] = {FW_PUBLICATION_SIZE_MAX, 0}}},
-    {LIMITS(hello), .fields = {[2] = {FW_NAME_SIZE_MAX, 0}, [3] = {FW_INCARNATION_SIZE, 0}}},
-    {LIMITS(welcome), .fields = {[2] = {FW_INCARNATION_SIZE, 0}}},
-    {LIMITS(goodbye), .fields = {[1] = {FW_REASON_SIZE_MAX, 0}}},
-    {LIMITS(publish), .fields = {[4] = {FW_INCARNATION_SIZE, 0}}},
-    {LIMITS(publish_ack), .fields = {[2] = {FW_EVENT_ID_SIZE_MAX, 0}, [4] = {0, FW_AUDIENCE_MAX}}},
-    {LIMITS(job_done), .fields = {[3] = {0, FW_INVALIDATE_TAGS_MAX}}},
-    {LIMITS(stamp), .fields = {[1] = {FW_TAG_SIZE_MAX, 0}}},
-    {LIMITS(job_failed), .fields = {[3] = {FW_REASON_SIZE_MAX, 0}}},
-    {LIMITS(beacon), .fields = {[1] = {FW_INCARNATION_SIZE, 0}}},
-    {LIMITS(positions_request), .fields = {[2] = {FW_CHANNEL_SIZE_MAX, FW_POSITIONS_MAX}}},
-    {LIMITS(positions_reply), .fields = {[2] = {0, FW_POSITIONS_MAX}}},
-    {LIMITS(replay_request), .fields = {[2] = {FW_CHANNEL_SIZE_MAX, 0}}},
-    {LIMITS(replay_reply),
-     .fields = {[2] = {FW_CHANNEL_SIZE_MAX, 0}, [5] = {0, FW_REPLAY_EVENTS_MAX}}},
-    {LIMITS(team_updated), .fields = {[3] = {FW_USER_ID_SIZE_MAX, TEAM_MEMBERS_MAX}}},
-};
+    uint32_t id;
+    unsigned wire_type;
+    uint64_t number;
+    fw_bytes_t content;
+} value_t;
 
 /* Where the walk is: a chain of stack frames, turned into text only for a refusal. */
 typedef struct place {
@@ -78,9 +33,15 @@ typedef struct place {
     long index; /* of a repeated field, else -1 */
 } place_t;
 
+/* One message on the way through its fields. */
 typedef struct {
-    const uint8_t *at, *end;
-} reader_t;
+    const ProtobufCMessageDescriptor *descriptor;
+    const fw_message_limit_t *limit;
+    const place_t *place;
+    uint32_t counts[FW_WIRE_FIELD_ID_MAX + 1]; /* values seen of each field; [0]: unknown fields */
+    bool oneof_set;                            /* no message has more than one oneof */
+    fw_refusal_t *refusal;
+} walk_t;
 
 static void format_place(const place_t *place, char *buffer, size_t size)
 {
@@ -110,16 +71,18 @@ static int refuse(const place_t *place, int result, const char *reason, uint64_t
     return result;
 }
 
-static bool read_varint(reader_t *reader, uint64_t *ret_value)
+static bool read_varint(reader_t *reader, unsigned size_max, uint64_t *ret_value)
 {
     uint64_t value = 0;
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-        if (reader->at == reader->end)
-            return false;
+    if (reader->at < reader->end && *reader->at < 0x80) {
+        *ret_value = *reader->at++; /* nearly every tag and length */
+        return true;
+    }
+    for (unsigned i = 0; i < size_max && reader->at < reader->end; i++) {
         uint8_t byte = *reader->at++;
-        if (shift == 63 && byte > 1)
-            return false;
-        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (i == VARINT_SIZE_MAX - 1 && byte > 1)
+            return false; /* more than 64 bits */
+        value |= (uint64_t)(byte & 0x7f) << (7 * i);
         if (!(byte & 0x80)) {
             *ret_value = value;
             return true;
@@ -128,15 +91,40 @@ static bool read_varint(reader_t *reader, uint64_t *ret_value)
     return false;
 }
 
-static const message_limit_t *find_limits(const ProtobufCMessageDescriptor *descriptor)
+static bool skip(reader_t *reader, uint64_t size)
 {
-    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
-        if (limits[i].descriptor == descriptor)
-            return &limits[i];
-    return NULL;
+    if (size > (uint64_t)(reader->end - reader->at))
+        return false;
+    reader->at += size;
+    return true;
 }
 
-static int wire_type_of(ProtobufCType type)
+/* Reads a tag and its value. Groups do not exist in proto3. */
+static bool read_value(reader_t *reader, value_t *ret_value)
+{
+    uint64_t tag, size;
+    if (!read_varint(reader, PREFIX_SIZE_MAX, &tag) || tag > UINT32_MAX || tag >> 3 == 0)
+        return false;
+    ret_value->id = (uint32_t)(tag >> 3);
+    ret_value->wire_type = (unsigned)tag & 7;
+    switch (ret_value->wire_type) {
+    case PROTOBUF_C_WIRE_TYPE_VARINT:
+        return read_varint(reader, VARINT_SIZE_MAX, &ret_value->number);
+    case PROTOBUF_C_WIRE_TYPE_64BIT:
+        return skip(reader, 8);
+    case PROTOBUF_C_WIRE_TYPE_32BIT:
+        return skip(reader, 4);
+    case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
+        if (!read_varint(reader, PREFIX_SIZE_MAX, &size))
+            return false;
+        ret_value->content = (fw_bytes_t){reader->at, (size_t)size};
+        return skip(reader, size);
+    default:
+        return false;
+    }
+}
+
+static unsigned wire_type_of(ProtobufCType type)
 {
     switch (type) {
     case PROTOBUF_C_TYPE_STRING:
@@ -159,109 +147,104 @@ static int wire_type_of(ProtobufCType type)
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_BOOL:
     case PROTOBUF_C_TYPE_ENUM:
-        return PROTOBUF_C_WIRE_TYPE_VARINT;
+        break;
     }
-    return -1;
+    return PROTOBUF_C_WIRE_TYPE_VARINT;
 }
 
-/* Reads one value; of a length-prefixed one, *ret_bytes is what it holds. */
-static bool read_value(reader_t *reader, unsigned wire_type, fw_bytes_t *ret_bytes)
+static int check_message(const ProtobufCMessageDescriptor *descriptor,
+                         const fw_message_limit_t *limit, const place_t *place, fw_bytes_t data,
+                         fw_refusal_t *ret_refusal);
+
+/* The value of a known field, after its kind and count. */
+static int check_value(const ProtobufCFieldDescriptor *field, const fw_field_limit_t *limit,
+                       const place_t *place, const value_t *value, fw_refusal_t *ret_refusal)
 {
-    uint64_t number = 0;
-    size_t skip = 0;
-    size_t left;
-    *ret_bytes = (fw_bytes_t){0};
-    switch (wire_type) {
+    fw_bytes_t content = value->content;
+    switch (wire_type_of(field->type)) {
     case PROTOBUF_C_WIRE_TYPE_VARINT:
-        return read_varint(reader, &number);
-    case PROTOBUF_C_WIRE_TYPE_64BIT:
-        skip = 8;
-        break;
-    case PROTOBUF_C_WIRE_TYPE_32BIT:
-        skip = 4;
-        break;
+        if (limit->number_max && value->number > limit->number_max)
+            return refuse(place, -EMSGSIZE, "is too large", limit->number_max, value->number,
+                          ret_refusal);
+        return 0;
     case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
-        if (!read_varint(reader, &number) || number > (uint64_t)(reader->end - reader->at))
-            return false;
-        *ret_bytes = (fw_bytes_t){reader->at, (size_t)number};
-        skip = (size_t)number;
         break;
     default:
-        return false;
-    }
-    left = (size_t)(reader->end - reader->at);
-    if (skip > left)
-        return false;
-    reader->at += skip;
-    return true;
-}
-
-static int check_message(const ProtobufCMessageDescriptor *descriptor, const place_t *place,
-                         fw_bytes_t data, unsigned depth, fw_refusal_t *ret_refusal);
-
-static int check_known(const ProtobufCFieldDescriptor *field, const field_limit_t *limit,
-                       const place_t *place, fw_bytes_t value, unsigned depth,
-                       fw_refusal_t *ret_refusal)
-{
-    uint32_t bytes_max = limit && limit->bytes ? limit->bytes : OTHER_TEXT_SIZE_MAX;
-    if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
-        if (limit && limit->bytes && value.size > limit->bytes)
-            return refuse(place, -EMSGSIZE, "is too large", limit->bytes, value.size, ret_refusal);
-        return check_message(field->descriptor, place, value, depth + 1, ret_refusal);
-    }
-    if (field->type != PROTOBUF_C_TYPE_STRING && field->type != PROTOBUF_C_TYPE_BYTES)
         return 0;
-    if (value.size > bytes_max)
-        return refuse(place, -EMSGSIZE, "is too long", bytes_max, value.size, ret_refusal);
-    if (field->type == PROTOBUF_C_TYPE_STRING &&
-        (!fw_utf8_valid(value) || (value.size && memchr(value.data, 0, value.size))))
+    }
+    if (content.size > limit->size_max &&
+        (limit->size_max || field->type != PROTOBUF_C_TYPE_MESSAGE))
+        return refuse(place, -EMSGSIZE, "is too long", limit->size_max, content.size, ret_refusal);
+    if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+        return check_message(field->descriptor, fw_wire_limits(field->descriptor), place, content,
+                             ret_refusal);
+    if (field->type == PROTOBUF_C_TYPE_BYTES)
+        return 0;
+    if (content.size && memchr(content.data, 0, content.size))
+        return refuse(place, -EBADMSG, "holds a zero byte", 0, 0, ret_refusal);
+    if (!fw_utf8_valid(content))
         return refuse(place, -EBADMSG, "is not UTF-8 text", 0, 0, ret_refusal);
     return 0;
 }
 
-static int check_field(const ProtobufCMessageDescriptor *descriptor, const message_limit_t *limit,
-                       const place_t *parent, reader_t *reader, uint32_t counts[FIELD_ID_MAX],
-                       unsigned depth, fw_refusal_t *ret_refusal)
+/* How often a field may stand in one message. */
+static int check_count(walk_t *walk, const ProtobufCFieldDescriptor *field, const place_t *place)
 {
-    uint64_t tag;
-    fw_bytes_t value;
-    if (!read_varint(reader, &tag) || tag > UINT32_MAX || tag >> 3 == 0 ||
-        !read_value(reader, (unsigned)tag & 7, &value))
-        return refuse(parent, -EBADMSG, "is not a message of this protocol", 0, 0, ret_refusal);
-    uint32_t id = (uint32_t)(tag >> 3);
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field(descriptor, (unsigned)id);
-    if (!field || id >= FIELD_ID_MAX) {
-        /* A newer peer's field: skipped, as long as there are few. counts[0] is free for it. */
-        if (++counts[0] > UNKNOWN_FIELDS_MAX)
-            return refuse(parent, -EMSGSIZE, "has too many unknown fields", UNKNOWN_FIELDS_MAX,
-                          counts[0], ret_refusal);
+    uint32_t count = ++walk->counts[field->id];
+    if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+        uint32_t count_max = walk->limit->fields[field->id].count_max;
+        if (count > count_max)
+            return refuse(place, -EMSGSIZE, "is one too many", count_max, count, walk->refusal);
         return 0;
     }
-    bool repeated = field->label == PROTOBUF_C_LABEL_REPEATED;
-    place_t place = {parent, field->name, repeated ? (long)counts[id] : -1};
-    uint32_t count_max = 1;
-    if (repeated)
-        count_max = limit && limit->fields[id].count ? limit->fields[id].count : 1;
-    if (++counts[id] > count_max)
-        return refuse(&place, repeated ? -EMSGSIZE : -EBADMSG,
-                      repeated ? "is one too many" : "is given twice", count_max, counts[id],
-                      ret_refusal);
-    if (wire_type_of(field->type) != (int)(tag & 7))
-        return refuse(&place, -EBADMSG, "has the wrong kind of value", 0, 0, ret_refusal);
-    return check_known(field, limit ? &limit->fields[id] : NULL, &place, value, depth, ret_refusal);
+    /* The last of several would count in proto3, which two readers may see differently. */
+    if (count > 1)
+        return refuse(place, -EBADMSG, "is given twice", 1, count, walk->refusal);
+    if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
+        if (walk->oneof_set)
+            return refuse(place, -EBADMSG, "is given beside another of its kind", 0, 0,
+                          walk->refusal);
+        walk->oneof_set = true;
+    }
+    return 0;
 }
 
-static int check_message(const ProtobufCMessageDescriptor *descriptor, const place_t *place,
-                         fw_bytes_t data, unsigned depth, fw_refusal_t *ret_refusal)
+static int check_field(walk_t *walk, const value_t *value)
 {
-    uint32_t counts[FIELD_ID_MAX] = {0};
-    const message_limit_t *limit = find_limits(descriptor);
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field(walk->descriptor, value->id);
+    if (!field) {
+        if (++walk->counts[0] > UNKNOWN_FIELDS_MAX)
+            return refuse(walk->place, -EMSGSIZE, "has too many unknown fields", UNKNOWN_FIELDS_MAX,
+                          walk->counts[0], walk->refusal);
+        return 0;
+    }
+    assert(field->id <= FW_WIRE_FIELD_ID_MAX);
+    bool repeated = field->label == PROTOBUF_C_LABEL_REPEATED;
+    place_t place = {walk->place, field->name, repeated ? (long)walk->counts[field->id] : -1};
+    int result = check_count(walk, field, &place);
+    if (result < 0)
+        return result;
+    if (wire_type_of(field->type) != value->wire_type)
+        return refuse(&place, -EBADMSG, "has the wrong kind of value", 0, 0, walk->refusal);
+    return check_value(field, &walk->limit->fields[field->id], &place, value, walk->refusal);
+}
+
+/* Recursion is as deep as the schema nests, since unknown fields are not entered. */
+static int check_message(const ProtobufCMessageDescriptor *descriptor,
+                         const fw_message_limit_t *limit, const place_t *place, fw_bytes_t data,
+                         fw_refusal_t *ret_refusal)
+{
+    walk_t walk = {
+        .descriptor = descriptor, .limit = limit, .place = place, .refusal = ret_refusal};
+    if (data.size == 0)
+        return 0;
     reader_t reader = {data.data, data.data + data.size};
-    if (depth > DEPTH_MAX)
-        return refuse(place, -EMSGSIZE, "is nested too deeply", DEPTH_MAX, depth, ret_refusal);
     while (reader.at < reader.end) {
-        int result = check_field(descriptor, limit, place, &reader, counts, depth, ret_refusal);
+        value_t value = {0};
+        if (!read_value(&reader, &value))
+            return refuse(place, -EBADMSG, "is not a message of this protocol", 0, 0, ret_refusal);
+        int result = check_field(&walk, &value);
         if (result < 0)
             return result;
     }
@@ -271,8 +254,25 @@ static int check_message(const ProtobufCMessageDescriptor *descriptor, const pla
 int fw_wire_check(const ProtobufCMessageDescriptor *descriptor, fw_bytes_t data,
                   fw_refusal_t *ret_refusal)
 {
+    const fw_message_limit_t *limit = fw_wire_limits(descriptor);
     place_t place = {NULL, "", -1};
-    if (data.size > FW_REPLY_SIZE_MAX)
-        return refuse(&place, -EMSGSIZE, "is too large", FW_REPLY_SIZE_MAX, data.size, ret_refusal);
-    return check_message(descriptor, &place, data, 1, ret_refusal);
+    if (data.size > limit->size_max)
+        return refuse(&place, -EMSGSIZE, "is too large", limit->size_max, data.size, ret_refusal);
+    return check_message(descriptor, limit, &place, data, ret_refusal);
+}
+
+bool fw_wire_find(fw_bytes_t data, uint32_t field_id, fw_bytes_t *ret_content, uint64_t *ret_number)
+{
+    if (data.size == 0)
+        return false;
+    reader_t reader = {data.data, data.data + data.size};
+    value_t value = {0};
+    while (reader.at < reader.end && read_value(&reader, &value)) {
+        if (value.id != field_id)
+            continue;
+        *ret_content = value.content;
+        *ret_number = value.number;
+        return true;
+    }
+    return false;
 }
