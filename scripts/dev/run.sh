@@ -1,1 +1,114 @@
-# run.sh - ./dev run.   SPDX-License-Identifier: MPL-2.0
+# run.sh - ./dev run: Redis, Freshwire and the example application, until Ctrl-C.   SPDX-License-Identifier: MPL-2.0
+# Everything listens on this machine only, on the usual ports where they are free. Sourced by ./dev.
+
+run_folder="$root/.run"
+services=() # in the order they were started
+declare -A service_pid
+
+# port_for NAME PREFERRED: sets port_NAME; another free port when the preferred one is taken.
+port_for() {
+    local port
+    port=$(/usr/bin/python3 - "$2" <<'END'
+import socket, sys
+for port in (int(sys.argv[1]), 0):
+    try:
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind(("127.0.0.1", port))
+            print(one.getsockname()[1])
+            break
+    except OSError:
+        continue
+END
+    )
+    if [[ $port != "$2" ]]; then warn "port $2 is taken; $1 gets $port"; fi
+    printf -v "port_$1" '%s' "$port"
+}
+
+# service_start NAME COMMAND...: its output goes to .run/NAME.log; it dies with this script, however that ends.
+service_start() {
+    local name=$1
+    shift
+    set -m
+    (
+        trap - EXIT INT TERM HUP
+        exec setpriv --pdeathsig TERM -- "$@"
+    ) >"$run_folder/$name.log" 2>&1 </dev/null &
+    service_pid[$name]=$!
+    set +m
+    services+=("$name")
+}
+
+service_alive() { kill -0 "${service_pid[$1]}" 2>/dev/null; }
+
+service_died() {
+    local name=$1 result=0
+    wait "${service_pid[$name]}" || result=$?
+    service_pid[$name]=''
+    clear_line
+    printf '%s\n' "${red}${bold}$name ended by itself, exit code $result. The end of its log:${plain}" >&2
+    tail -n 25 "$run_folder/$name.log" | sed 's/^/    | /' >&2
+    die "The whole log: .run/$name.log"
+}
+
+# service_wait NAME COMMAND...: until the command succeeds; at most 20 s.
+service_wait() {
+    local name=$1 deadline_ms=$(($(now_ms) + 20000))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        if ! service_alive "$name"; then service_died "$name"; fi
+        if (($(now_ms) > deadline_ms)); then
+            tail -n 25 "$run_folder/$name.log" | sed 's/^/    | /' >&2
+            die "$name was not ready within 20 s." "The whole log: .run/$name.log"
+        fi
+        sleep 0.1
+    done
+    say "${green}ok${plain}  $name"
+}
+
+# Last started, first stopped: each gets ten seconds to finish what it is doing.
+services_stop() {
+    local index name tries
+    if ((${#services[@]} > 0)); then say "Stopping. (Ctrl-C again: at once)"; fi
+    trap 'services_kill; exit 130' INT
+    for ((index = ${#services[@]} - 1; index >= 0; index--)); do
+        name=${services[$index]}
+        if [[ -z ${service_pid[$name]} ]]; then continue; fi
+        kill -TERM -- "-${service_pid[$name]}" 2>/dev/null || true
+        for ((tries = 0; tries < 100; tries++)); do
+            if ! kill -0 -- "-${service_pid[$name]}" 2>/dev/null; then break; fi
+            sleep 0.1
+        done
+        if kill -0 -- "-${service_pid[$name]}" 2>/dev/null; then
+            warn "$name did not stop within 10 s"
+            kill -KILL -- "-${service_pid[$name]}" 2>/dev/null || true
+        fi
+        wait "${service_pid[$name]}" 2>/dev/null || true
+        service_pid[$name]=''
+    done
+    services=()
+}
+
+services_kill() {
+    local name
+    trap '' INT
+    for name in "${services[@]}"; do
+        if [[ -n ${service_pid[$name]} ]]; then kill -KILL -- "-${service_pid[$name]}" 2>/dev/null || true; fi
+    done
+}
+
+on_run_exit() {
+    local result=$?
+    trap '' TERM HUP
+    tasks_stop
+    services_stop
+    exit "$result"
+}
+
+box() {
+    local line width=0
+    for line in "$@"; do if ((${#line} > width)); then width=${#line}; fi; done
+    printf '\n+%s+\n' "$(printf '%*s' $((width + 2)) '' | tr ' ' '-')"
+    for line in "$@"; do printf '| %-*s |\n' "$width" "$line"; done
+    printf '+%s+\n\n' "$(printf '%*s' $((width + 2)) '' | tr ' ' '-')"
+}

@@ -37,8 +37,7 @@ stage_format() {
 
 stage tidy "House rules (scripts/tidy)"
 stage_tidy() {
-    scripts/tidy
-    count passed tidy "sizes, banned calls, includes"
+    scripts/tidy --counts "$results/tidy.counts"
 }
 
 stage clang-tidy "clang-tidy" "dev-build"
