@@ -300,3 +300,21 @@ def test_a_gateway_gets_more_time_to_stop_than_its_drain_takes(
     drain_ms = milliseconds(str(options["drain_delay"])) + milliseconds(str(options["drain_window"]))
     gateway = next(one for one in manifests if title(one) == "Deployment/freshwire-gateway")
     assert pod_of(gateway)["terminationGracePeriodSeconds"] * 1000 >= drain_ms + 15_000
+
+
+def test_every_role_can_be_reached_where_the_others_look_for_it(
+    manifests: list[Manifest], tmp_path: Path, freshwire: str
+) -> None:
+    data = next(one for one in manifests if one["kind"] == "ConfigMap")["data"]
+    file = tmp_path / "freshwire.yaml"
+    file.write_text(data["freshwire.yaml"])
+    options = printed_options(freshwire, file)
+    service = next(one for one in manifests if title(one) == "Service/freshwire-broker")
+    assert options["broker"]["host"] == service["metadata"]["name"]
+    assert {one["name"]: one["port"] for one in service["spec"]["ports"]} == options["broker"]["ports"]
+    ports = {}
+    for _, container in containers(manifests):
+        if container["image"].startswith("freshwire:"):
+            ports |= {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert options["gateway"]["listen"] == f"0.0.0.0:{ports['public']}"
+    assert options["admin"]["listen"] == f"0.0.0.0:{ports['admin']}"
