@@ -1,0 +1,1 @@
+fw_integration_test(broker fw::broker)
