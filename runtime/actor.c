@@ -31,7 +31,7 @@ struct fw_actor {
     zsock_t *back;        /* the body's end; closed by the thread */
     atomic_uint waiting;  /* controls in the pipe */
     atomic_bool stopping; /* overtakes every waiting control */
-    bool reported;        /* fw_actor_ready was called; the thread's own */
+    atomic_bool reported; /* fw_actor_ready was called: what the body wrote before it is visible */
 };
 
 /* The actor that this thread runs: fw_actor_ready and fw_actor_receive are only given its pipe. */
@@ -111,7 +111,7 @@ static int wait_until_ready(fw_actor_t *self)
     do
         size = zmq_recv(zsock_resolve(self->front), &result, sizeof result, 0);
     while (size < 0 && errno == EINTR);
-    assert(size == (int)sizeof result);
+    assert(size == (int)sizeof result && atomic_load(&self->reported));
     return result;
 }
 
@@ -196,7 +196,7 @@ void fw_actor_ready(zsock_t *pipe, int result)
     assert(self && self->back == pipe);
     assert(!self->reported);
     assert(result <= 0);
-    self->reported = true;
+    atomic_store(&self->reported, true);
     int sent = zmq_send(zsock_resolve(pipe), &result, sizeof result, 0);
     assert(sent == (int)sizeof result);
     (void)sent;
