@@ -87,20 +87,19 @@ stage_consumer() {
 # ---- Fuzzing
 
 build_stage fuzz-build "Build fuzz targets (clang, libFuzzer)"
-stage_fuzz-build() { build_preset fuzz; }
+stage_fuzz-build() { build_preset fuzz fuzz_targets; }
 
 fuzz_targets() { find build/fuzz/tests/fuzz -maxdepth 1 -type f -executable -name 'fuzz_*' -printf '%f\n' | sort; }
 
 # First everything that was ever kept (inputs and past crashes), then new inputs for a while.
 fuzz_one() {
-    local target=$1 seconds=$2 corpus="tests/fuzz/corpus/${1#fuzz_}" found="build/fuzz/found/${1#fuzz_}"
-    local log="$logs/$target.log"
+    local target=$1 seconds=$2 found="build/fuzz/found/${1#fuzz_}" log="$logs/$1.log" kept=()
     mkdir -p "$found" "$logs" build/fuzz/crashes
-    mkdir -p "$corpus"
+    if [[ -d tests/fuzz/corpus/${1#fuzz_} ]]; then kept=("tests/fuzz/corpus/${1#fuzz_}"); fi
     local flags=(-timeout=10 -rss_limit_mb=2048 -print_final_stats=1 "-artifact_prefix=$root/build/fuzz/crashes/$target-")
-    if "build/fuzz/tests/fuzz/$target" "${flags[@]}" -runs=0 "$corpus" >"$log" 2>&1 &&
-        "build/fuzz/tests/fuzz/$target" "${flags[@]}" "-max_total_time=$seconds" "$found" "$corpus" >>"$log" 2>&1; then
-        printf 'ok %s: %s\n' "$target" "$(sed -n 's/^stat::number_of_executed_units: */inputs tried: /p' "$log" | tail -n 1)"
+    if "build/fuzz/tests/fuzz/$target" "${flags[@]}" -runs=0 "$found" "${kept[@]}" >"$log" 2>&1 &&
+        "build/fuzz/tests/fuzz/$target" "${flags[@]}" "-max_total_time=$seconds" "$found" "${kept[@]}" >>"$log" 2>&1; then
+        printf 'ok %s: %s inputs tried\n' "$target" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)"
         count passed fuzz "$target"
     else
         printf 'FAILED %s (log: %s)\n' "$target" "${log#"$root"/}"
@@ -269,7 +268,7 @@ command_fuzz() {
     setup_all
     mkdir -p "$results"
     rm -f "$results"/fuzz.*
-    must_run fuzz-build "${stage_title[fuzz-build]}" "$logs/build-fuzz.log" build_preset fuzz
+    must_run fuzz-build "${stage_title[fuzz-build]}" "$logs/build-fuzz.log" build_preset fuzz fuzz_targets
     for target in $(fuzz_targets); do
         if [[ -n $only && $target != "fuzz_${only#fuzz_}" ]]; then continue; fi
         run_task "$target" "$target for $fuzz_seconds s" "$logs/run-$target.log" fuzz_one "$target" "$fuzz_seconds" || failed=1
