@@ -1,1 +1,37 @@
-# Install rules: see the packaging helper.
+# What is installed: the binary, and the libraries that a C service links (publisher and cache, with what they stand on).
+# A service says find_package(freshwire) and links freshwire::publisher or freshwire::cache; tests/consumer does.
+include(CMakePackageConfigHelpers)
+set(FW_CONFIG_FOLDER ${CMAKE_INSTALL_LIBDIR}/cmake/freshwire)
+set(FW_INCLUDE_FOLDER ${CMAKE_INSTALL_INCLUDEDIR}/freshwire)
+
+# Our compile options are nobody else's business: fw_options stays out of what is exported.
+function(fw_install_library target name)
+  get_target_property(links ${target} INTERFACE_LINK_LIBRARIES)
+  list(REMOVE_ITEM links fw_options $<LINK_ONLY:fw_options>)
+  set_target_properties(${target} PROPERTIES INTERFACE_LINK_LIBRARIES "${links}" EXPORT_NAME ${name})
+  target_include_directories(${target} INTERFACE $<INSTALL_INTERFACE:${FW_INCLUDE_FOLDER}>)
+  install(TARGETS ${target} EXPORT freshwire ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+endfunction()
+
+fw_install_library(fw_proto proto)
+fw_install_library(fw_runtime runtime)
+fw_install_library(fw_cache cache)
+fw_install_library(fw_publisher publisher)
+install(EXPORT freshwire NAMESPACE freshwire:: DESTINATION ${FW_CONFIG_FOLDER} COMPONENT development)
+
+foreach(folder proto runtime cache clients/c)
+  install(DIRECTORY ${folder}/ DESTINATION ${FW_INCLUDE_FOLDER}/${folder} COMPONENT development
+    FILES_MATCHING PATTERN "*.h" PATTERN "*_internal.h" EXCLUDE PATTERN lua EXCLUDE PATTERN freshwire EXCLUDE)
+endforeach()
+install(DIRECTORY proto/freshwire DESTINATION ${CMAKE_INSTALL_DATADIR}/freshwire/proto COMPONENT development
+  FILES_MATCHING PATTERN "*.proto")
+
+configure_package_config_file(cmake/freshwireConfig.cmake.in ${PROJECT_BINARY_DIR}/freshwireConfig.cmake
+  INSTALL_DESTINATION ${FW_CONFIG_FOLDER} NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/freshwireConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/freshwireConfig.cmake ${PROJECT_BINARY_DIR}/freshwireConfigVersion.cmake
+  DESTINATION ${FW_CONFIG_FOLDER} COMPONENT development)
+
+install(TARGETS freshwire RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
+install(FILES deploy/systemd/freshwire.service DESTINATION lib/systemd/system COMPONENT runtime)
+install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT runtime)
