@@ -1,6 +1,6 @@
 /* gateway.h - the edge: browsers connect here.   SPDX-License-Identifier: MPL-2.0
- * k equal shards, each a thread with its own loop, listening socket, sessions, rings and broker links; they share
- * nothing but the port. */
+ * k equal shards, each a thread with its own loop, listening socket, sessions, rings and broker
+ * links; they share nothing but the port. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,45 +11,46 @@
 #include "runtime/metrics.h"
 
 typedef struct {
-    const char *listen;             /* host:port of the public listener; port 0 = a free one */
-    const char *prefix;             /* of every path, "" or for example "/api" (as the seed's "/api/ws") */
-    const char *events_endpoint;    /* of the broker, 7004 */
-    const char *control_endpoint;   /* of the broker, 7005 */
-    const char *publish_endpoint;   /* of the broker, 7002 */
+    const char *listen; /* host:port of the public listener; port 0 = a free one */
+    const char *prefix; /* of every path, "" or for example "/api" (as the seed's "/api/ws") */
+    const char *events_endpoint;  /* of the broker, 7004 */
+    const char *control_endpoint; /* of the broker, 7005 */
+    const char *publish_endpoint; /* of the broker, 7002 */
     uint32_t shards;
-    const char *jwt_secret;         /* HS256; "" = nobody can authenticate */
+    const char *jwt_secret;          /* HS256; "" = nobody can authenticate */
     const char *const *publish_keys; /* bearer keys of POST /v1/events; none = refused */
     size_t publish_keys_count;
-    const char *const *origins;     /* allowed Origin values; none = any */
+    const char *const *origins; /* allowed Origin values; none = any */
     size_t origins_count;
-    bool anonymous;                 /* sessions without a token may use /ws */
-    uint32_t sessions_max;          /* per shard */
+    bool anonymous;        /* sessions without a token may use /ws */
+    uint32_t sessions_max; /* per shard */
     uint32_t channels_per_session_max;
-    uint32_t message_bytes_max;     /* one inbound WebSocket message */
-    uint32_t ring_events_max;       /* per channel */
-    size_t ring_bytes_max;          /* per channel */
-    size_t rings_bytes_max;         /* all channels of a shard */
-    int64_t linger_ms;              /* a channel nobody shows is kept for so long */
-    int64_t hello_ms;               /* deadline for fw.hello */
-    int64_t ping_ms;                /* between pings */
-    int64_t pong_ms;                /* then a silent session is closed */
-    int64_t drain_delay_ms;         /* unready, still serving */
-    int64_t drain_window_ms;        /* sessions are closed over this time */
-    uint32_t reconnect_window_ms;   /* told to clients */
+    uint32_t message_bytes_max;   /* one inbound WebSocket message */
+    uint32_t ring_events_max;     /* per channel */
+    size_t ring_bytes_max;        /* per channel */
+    size_t rings_bytes_max;       /* all channels of a shard */
+    int64_t linger_ms;            /* a channel nobody shows is kept for so long */
+    int64_t hello_ms;             /* deadline for fw.hello */
+    int64_t ping_ms;              /* between pings */
+    int64_t pong_ms;              /* then a silent session is closed */
+    int64_t drain_delay_ms;       /* unready, still serving */
+    int64_t drain_window_ms;      /* sessions are closed over this time */
+    uint32_t reconnect_window_ms; /* told to clients */
 } fw_gateway_config_t;
 
 typedef struct fw_gateway fw_gateway_t;
 
 fw_gateway_config_t fw_gateway_defaults(void);
 
-/* Listens and starts the shards; they reach the broker in the background. Ownership as in broker.h. 0 or a negative
- * errno. */
+/* Listens and starts the shards; they reach the broker in the background. Ownership as in broker.h.
+ * 0 or a negative errno. */
 int fw_gateway_start(const fw_gateway_config_t *config, fw_metrics_t *metrics, fw_health_t *health,
                      fw_gateway_t **ret_gateway) __attribute__((warn_unused_result));
 /* The port of the public listener. */
 int fw_gateway_port(const fw_gateway_t *self);
-/* Drains: unready at once, sessions closed with 4000 paced over the drain window; then joins. NULL-safe. A second
- * call from fw_gateway_abort's place is not needed: abort ends a drain that another thread waits in. */
+/* Drains: unready at once, sessions closed with 4000 paced over the drain window; then joins.
+ * NULL-safe. A second call from fw_gateway_abort's place is not needed: abort ends a drain that
+ * another thread waits in. */
 void fw_gateway_stop(fw_gateway_t **self_p);
 /* Closes every session now and makes a running fw_gateway_stop return soon; any thread. */
 void fw_gateway_abort(fw_gateway_t *self);

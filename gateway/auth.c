@@ -1,0 +1,345 @@
+/* auth.c - see auth.h.   SPDX-License-Identifier: MPL-2.0 */
+#include "gateway/auth.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <jansson.h>
+#include <rhonabwy.h>
+
+#include "runtime/alloc.h"
+
+enum { SHA256_SIZE = 32, SHA256_BASE64_SIZE = 43 };
+
+typedef struct {
+    char *id;
+    size_t id_size;
+    fw_auth_algorithm_t algorithm;
+    uint8_t *secret;
+    size_t secret_size;
+} auth_key_t;
+
+struct fw_auth {
+    auth_key_t *keys;
+    size_t count;
+};
+
+struct fw_claims {
+    int64_t expires_s;
+    uint32_t size; /* of texts */
+    uint16_t rooms_count;
+    bool limits_rooms; /* the token has a list of rooms */
+    uint8_t user_size;
+    char texts[]; /* the user id, then each room's glob, each with a closing 0 */
+};
+
+_Static_assert(FW_CHANNEL_ID_SIZE_MAX <= UINT8_MAX, "user_size is a byte");
+
+fw_auth_t *fw_auth_new(const fw_auth_key_t *keys, size_t count)
+{
+    fw_auth_t *self = fw_alloc(1, sizeof *self);
+    self->keys = fw_alloc(count + 1, sizeof *self->keys);
+    self->count = count;
+    for (size_t i = 0; i < count; i++) {
+        assert(keys[i].secret.size > 0);
+        self->keys[i] = (auth_key_t){
+            .id = fw_copy_text(keys[i].id.text, keys[i].id.size),
+            .id_size = keys[i].id.size,
+            .algorithm = keys[i].algorithm,
+            .secret = fw_alloc(1, keys[i].secret.size),
+            .secret_size = keys[i].secret.size,
+        };
+        memcpy(self->keys[i].secret, keys[i].secret.data, keys[i].secret.size);
+    }
+    return self;
+}
+
+void fw_auth_destroy(fw_auth_t **self_p)
+{
+    fw_auth_t *self = *self_p;
+    if (!self)
+        return;
+    for (size_t i = 0; i < self->count; i++) {
+        gnutls_memset(self->keys[i].secret, 0, self->keys[i].secret_size);
+        free(self->keys[i].secret);
+        free(self->keys[i].id);
+    }
+    free(self->keys);
+    free(self);
+    *self_p = NULL;
+}
+
+bool fw_auth_equal(fw_text_t a, fw_text_t b)
+{
+    return a.size == b.size && gnutls_memcmp(a.text, b.text, a.size) == 0;
+}
+
+/* Three non-empty parts of base64url letters: a signed token and nothing else. *ret_signed is the
+ * size of the first two parts with the dot between them. */
+static bool is_compact(fw_text_t token, size_t *ret_signed)
+{
+    size_t dots[2] = {0, 0};
+    size_t count = 0;
+    if (token.size == 0 || token.size > FW_TOKEN_SIZE_MAX)
+        return false;
+    for (size_t i = 0; i < token.size; i++) {
+        char c = token.text[i];
+        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                      c == '-' || c == '_';
+        if (letter)
+            continue;
+        if (c != '.' || count == 2)
+            return false;
+        dots[count++] = i;
+    }
+    *ret_signed = dots[1];
+    return count == 2 && dots[0] > 0 && dots[1] > dots[0] + 1 && dots[1] + 1 < token.size;
+}
+
+static void base64url(const uint8_t hash[SHA256_SIZE], char ret_text[SHA256_BASE64_SIZE + 1])
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    uint32_t bits = 0;
+    int held = 0;
+    char *out = ret_text;
+    for (size_t i = 0; i < SHA256_SIZE; i++) {
+        bits = bits << 8 | hash[i];
+        for (held += 8; held >= 6; held -= 6)
+            *out++ = digits[bits >> (held - 6) & 63];
+    }
+    *out++ = digits[bits << (6 - held) & 63];
+    *out = '\0';
+}
+
+/* Not r_jwt_verify_signature: rhonabwy up to 1.1.13 compares the HMAC with strcmp (CVE-2024-25714).
+ */
+static bool hs256_matches(const auth_key_t *key, fw_text_t token, size_t signed_size)
+{
+    uint8_t hash[SHA256_SIZE];
+    char expected[SHA256_BASE64_SIZE + 1];
+    if (gnutls_hmac_fast(GNUTLS_MAC_SHA256, key->secret, key->secret_size, token.text, signed_size,
+                         hash) != 0)
+        return false;
+    base64url(hash, expected);
+    fw_text_t given = {token.text + signed_size + 1, token.size - signed_size - 1};
+    return fw_auth_equal(given, (fw_text_t){expected, SHA256_BASE64_SIZE});
+}
+
+static bool suits(const auth_key_t *key, jwa_alg algorithm, const char *key_id)
+{
+    switch (key->algorithm) {
+    case FW_AUTH_HS256:
+        if (algorithm != R_JWA_ALG_HS256)
+            return false;
+        break;
+    }
+    return !key_id || key->id_size == 0 || strcmp(key->id, key_id) == 0;
+}
+
+static bool is_signed(const fw_auth_t *self, jwt_t *jwt, fw_text_t token, size_t signed_size)
+{
+    jwa_alg algorithm = r_jwt_get_sign_alg(jwt);
+    const char *key_id = r_jwt_get_header_str_value(jwt, "kid");
+    bool matches = false;
+    for (size_t i = 0; i < self->count && !matches; i++)
+        if (suits(&self->keys[i], algorithm, key_id))
+            matches = hs256_matches(&self->keys[i], token, signed_size);
+    return matches;
+}
+
+/* A date claim in whole seconds; absent: *ret_s stays. False when it is not a date. */
+static bool date_of(const json_t *claims, const char *name, int64_t *ret_s)
+{
+    const json_t *value = json_object_get(claims, name);
+    if (!value)
+        return true;
+    if (!json_is_number(value))
+        return false;
+    double seconds = json_number_value(value);
+    if (!isfinite(seconds) || seconds < 0 || seconds > 1e15)
+        return false;
+    *ret_s = (int64_t)seconds;
+    return true;
+}
+
+static bool rooms_are_valid(const json_t *rooms, size_t *ret_size)
+{
+    if (!json_is_array(rooms) || json_array_size(rooms) > FW_TOKEN_ROOMS_MAX)
+        return false;
+    for (size_t i = 0; i < json_array_size(rooms); i++) {
+        const json_t *room = json_array_get(rooms, i);
+        if (!json_is_string(room) || json_string_length(room) > FW_CHANNEL_ID_SIZE_MAX)
+            return false;
+        *ret_size += json_string_length(room) + 1;
+    }
+    return true;
+}
+
+static char *append(char *end, const json_t *text)
+{
+    size_t size = json_string_length(text);
+    memcpy(end, json_string_value(text), size + 1);
+    return end + size + 1;
+}
+
+/* NULL when a claim is not what it must be. */
+static fw_claims_t *claims_of(const json_t *claims)
+{
+    const json_t *user = json_object_get(claims, "sub");
+    const json_t *rooms = json_object_get(claims, "rooms");
+    char name[FW_CHANNEL_SIZE_MAX + 1];
+    size_t name_size = 0;
+    if (!json_is_string(user))
+        return NULL;
+    fw_text_t id = {json_string_value(user), json_string_length(user)};
+    if (fw_channel_make(FW_CHANNEL_KIND_USER, id, name, &name_size) != 0)
+        return NULL;
+    size_t size = id.size + 1;
+    if (rooms && !rooms_are_valid(rooms, &size))
+        return NULL;
+    int64_t expires_s = 0;
+    if (!date_of(claims, "exp", &expires_s))
+        return NULL;
+    fw_claims_t *self = fw_alloc(1, sizeof *self + size);
+    self->expires_s = expires_s;
+    self->size = (uint32_t)size;
+    self->user_size = (uint8_t)id.size;
+    self->limits_rooms = rooms != NULL;
+    self->rooms_count = (uint16_t)json_array_size(rooms);
+    char *end = append(self->texts, user);
+    for (size_t i = 0; i < json_array_size(rooms); i++)
+        end = append(end, json_array_get(rooms, i));
+    return self;
+}
+
+static int judge(const json_t *json, int64_t wall_s, fw_claims_t **ret_claims,
+                 const char **ret_reason)
+{
+    fw_claims_t *claims = claims_of(json);
+    int64_t not_before_s = 0;
+    if (!claims || !date_of(json, "nbf", &not_before_s)) {
+        fw_claims_destroy(&claims);
+        *ret_reason = "token has a claim that is missing or not valid";
+        return -EACCES;
+    }
+    if (not_before_s > wall_s + FW_TOKEN_LEEWAY_S) {
+        fw_claims_destroy(&claims);
+        *ret_reason = "token is not valid yet";
+        return -EACCES;
+    }
+    bool limited = json_object_get(json, "exp") != NULL;
+    if (limited && claims->expires_s <= wall_s - FW_TOKEN_LEEWAY_S) {
+        fw_claims_destroy(&claims);
+        *ret_reason = "token has expired";
+        return -EKEYEXPIRED;
+    }
+    *ret_claims = claims;
+    return 0;
+}
+
+int fw_auth_verify(const fw_auth_t *self, fw_text_t token, int64_t wall_s, fw_claims_t **ret_claims,
+                   const char **ret_reason)
+{
+    size_t signed_size = 0;
+    jwt_t *jwt = NULL;
+    *ret_reason = "token is not a signed JSON Web Token";
+    if (!is_compact(token, &signed_size) || r_jwt_init(&jwt) != RHN_OK)
+        return -EACCES;
+    int result = -EACCES;
+    json_t *claims = NULL;
+    if (r_jwt_advanced_parsen(jwt, token.text, token.size, R_PARSE_NONE, R_FLAG_IGNORE_REMOTE) !=
+        RHN_OK)
+        goto done;
+    *ret_reason = "token is not signed with a key that is accepted here";
+    json_t *critical = r_jwt_get_header_json_t_value(jwt, "crit");
+    bool understood = !critical;
+    json_decref(critical);
+    if (!understood || !is_signed(self, jwt, token, signed_size))
+        goto done;
+    claims = r_jwt_get_full_claims_json_t(jwt);
+    result = judge(claims, wall_s, ret_claims, ret_reason);
+done:
+    json_decref(claims);
+    r_jwt_free(jwt);
+    return result;
+}
+
+void fw_claims_destroy(fw_claims_t **self_p)
+{
+    free(*self_p);
+    *self_p = NULL;
+}
+
+fw_text_t fw_claims_user(const fw_claims_t *self)
+{
+    return (fw_text_t){self->texts, self->user_size};
+}
+
+int64_t fw_claims_expires_s(const fw_claims_t *self)
+{
+    return self->expires_s;
+}
+
+size_t fw_claims_bytes(const fw_claims_t *self)
+{
+    return sizeof *self + self->size;
+}
+
+bool fw_auth_glob(fw_text_t pattern, fw_text_t text)
+{
+    size_t p = 0;
+    size_t t = 0;
+    size_t star = SIZE_MAX; /* behind the last '*' */
+    size_t mark = 0;        /* where the text that it stands for ends so far */
+    while (t < text.size) {
+        if (p < pattern.size && pattern.text[p] == '*') {
+            star = ++p;
+            mark = t;
+        } else if (p < pattern.size &&
+                   (pattern.text[p] == '?' || pattern.text[p] == text.text[t])) {
+            p++;
+            t++;
+        } else if (star != SIZE_MAX) {
+            p = star;
+            t = ++mark;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.size && pattern.text[p] == '*')
+        p++;
+    return p == pattern.size;
+}
+
+static bool permits_room(const fw_claims_t *claims, fw_text_t room)
+{
+    if (!claims->limits_rooms)
+        return true;
+    const char *glob = claims->texts + claims->user_size + 1;
+    for (uint16_t i = 0; i < claims->rooms_count; i++) {
+        fw_text_t pattern = fw_text(glob);
+        if (fw_auth_glob(pattern, room))
+            return true;
+        glob += pattern.size + 1;
+    }
+    return false;
+}
+
+bool fw_auth_permits(const fw_claims_t *claims, fw_text_t channel)
+{
+    switch (fw_channel_kind(channel)) {
+    case FW_CHANNEL_KIND_BROADCAST:
+        return true;
+    case FW_CHANNEL_KIND_USER:
+        return claims && fw_text_equal(fw_claims_user(claims), fw_channel_id(channel));
+    case FW_CHANNEL_KIND_ROOM:
+        return claims && permits_room(claims, fw_channel_id(channel));
+    case FW_CHANNEL_INVALID:
+        break;
+    }
+    return false;
+}

@@ -1,0 +1,40 @@
+/* dialogue.h - how a session begins, and what its client may say.
+ * SPDX-License-Identifier: MPL-2.0
+ * Pure. Decides by mode, token and endpoint; every outcome is a state of the session, messages in
+ * it, or a close code. */
+#pragma once
+
+#include "gateway/auth.h"
+#include "gateway/hub.h"
+#include "gateway/route.h"
+
+typedef struct {
+    fw_hub_t *hub;
+    const fw_auth_t *auth;
+    bool anonymous;        /* sessions without a token may use <prefix>/ws */
+    uint32_t channels_max; /* per session */
+    size_t resume_max;     /* subscriptions in one fw.hello */
+} fw_dialogue_t;
+
+/* What the handshake brought. */
+typedef struct {
+    fw_route_t route;
+    fw_subprotocol_t subprotocol;
+    fw_text_t token;  /* of the URL or a header; empty when there is none */
+    fw_text_t origin; /* name of the tab, of the URL; empty when there is none */
+} fw_opening_t;
+
+/* Begins a session. A code other than FW_CLOSE_NONE: to be closed with it. Otherwise its state
+ * tells whether it has to greet (a deadline runs, see fw_dialogue_late) or is on its way to be
+ * welcomed. */
+fw_close_t fw_dialogue_open(const fw_dialogue_t *self, fw_session_t *session,
+                            const fw_opening_t *opening, int64_t now_ms, int64_t wall_s)
+    __attribute__((warn_unused_result));
+
+/* One text message; UTF-8 has been checked. endpoint and room: of the opening. */
+fw_close_t fw_dialogue_message(const fw_dialogue_t *self, fw_session_t *session,
+                               const fw_route_t *route, fw_bytes_t text, int64_t now_ms,
+                               int64_t wall_s) __attribute__((warn_unused_result));
+
+/* Why a session is closed that did not greet in time. */
+fw_close_t fw_dialogue_late(const fw_session_t *session);

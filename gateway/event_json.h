@@ -1,0 +1,12 @@
+/* event_json.h - a released event as the JSON object that browsers receive.
+ * SPDX-License-Identifier: MPL-2.0
+ * Pure. type and data come first, so that the naive JSON.parse(text).type works and logs read well.
+ */
+#pragma once
+
+#include "proto/codec.h"
+#include "proto/json_text.h"
+
+/* Appends the object. A JSON payload is spliced as it is: the broker has checked it. */
+void fw_event_json(fw_json_t *json, const fw_delivery_t *delivery,
+                   const fw_publication_t *publication);

@@ -1,0 +1,30 @@
+/* frame.c - see frame.h.   SPDX-License-Identifier: MPL-2.0 */
+#include "gateway/frame.h"
+
+enum {
+    FINAL = 0x80,
+    SIZE_16 = 126, /* the size follows in two bytes */
+    SIZE_64 = 127, /* the size follows in eight bytes */
+};
+
+size_t fw_frame_head_size(size_t payload_size)
+{
+    if (payload_size < SIZE_16)
+        return 2;
+    return payload_size <= UINT16_MAX ? 4 : 10;
+}
+
+size_t fw_frame_head(fw_frame_kind_t kind, size_t payload_size,
+                     uint8_t ret_head[FW_FRAME_HEAD_SIZE_MAX])
+{
+    size_t size = fw_frame_head_size(payload_size);
+    ret_head[0] = (uint8_t)(FINAL | (int)kind);
+    if (size == 2) {
+        ret_head[1] = (uint8_t)payload_size;
+        return size;
+    }
+    ret_head[1] = size == 4 ? SIZE_16 : SIZE_64;
+    for (size_t i = 2; i < size; i++)
+        ret_head[i] = (uint8_t)(payload_size >> 8 * (size - 1 - i));
+    return size;
+}

@@ -1,0 +1,25 @@
+/* frame.h - the head of a WebSocket frame that a server sends.   SPDX-License-Identifier: MPL-2.0
+ * Pure. Server frames are not masked, so the same bytes serve every session. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { FW_FRAME_HEAD_SIZE_MAX = 10 };
+
+typedef enum {
+    FW_FRAME_TEXT = 1,
+    FW_FRAME_BINARY = 2,
+    FW_FRAME_PING = 9,
+} fw_frame_kind_t;
+
+/* What the messages of a session are written in. freshwire.v1.protobuf will be the second one. */
+typedef enum {
+    FW_ENCODING_JSON,
+} fw_encoding_t;
+
+/* Size of the head of an unfragmented frame with so many bytes of payload. */
+size_t fw_frame_head_size(size_t payload_size);
+/* Writes it; returns its size. */
+size_t fw_frame_head(fw_frame_kind_t kind, size_t payload_size,
+                     uint8_t ret_head[FW_FRAME_HEAD_SIZE_MAX]);

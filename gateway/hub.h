@@ -1,0 +1,87 @@
+/* hub.h - the channels of a shard, who listens to them, and who must be written to.
+ * SPDX-License-Identifier: MPL-2.0
+ * Pure. Told what the broker says, it moves rings and sessions and lists what is to be asked and to
+ * be flushed. Channels are made when somebody listens and live on for linger_ms, so that who
+ * reconnects finds the ring. Topics are reference counted; each new one waits for the next fence.
+ * All rings together are bounded: the channel that grows, then the others in turn, drop their
+ * oldest events. */
+#pragma once
+
+#include "gateway/session.h"
+
+typedef struct {
+    fw_ring_limits_t ring;
+    size_t rings_bytes_max;
+    int64_t linger_ms;
+    uint32_t ping_ms;             /* told in fw.welcome */
+    uint32_t reconnect_window_ms; /* told in fw.welcome */
+} fw_hub_limits_t;
+
+typedef struct fw_hub fw_hub_t;
+
+typedef struct {
+    uint64_t subscriptions;
+    uint64_t channels;
+    size_t rings_bytes;
+    uint64_t resets[FW_RESET_EPOCH + 1]; /* told to sessions, by reason; the hub's part */
+    uint64_t replays_complete;
+    uint64_t replays_reset;
+} fw_hub_counts_t;
+
+/* A topic that the uplink has to subscribe or not to subscribe any more. */
+typedef struct {
+    char topic[FW_TOPIC_SIZE];
+    bool subscribe;
+} fw_topic_change_t;
+
+fw_hub_t *fw_hub_new(const fw_hub_limits_t *limits) __attribute__((warn_unused_result));
+/* Every session must have left (assert). */
+void fw_hub_destroy(fw_hub_t **self_p);
+const fw_hub_counts_t *fw_hub_counts(const fw_hub_t *self);
+
+/* Sessions. */
+/* Listens to a channel (its name must be valid), or, when the session does already and a position
+ * is given, goes back there. Returns the index of the subscription, which may be decided already.
+ */
+uint32_t fw_hub_join(fw_hub_t *self, fw_session_t *session, fw_text_t channel,
+                     const fw_position_t *position, fw_text_t request_id);
+/* -ENOENT when the session does not listen to it. */
+int fw_hub_leave(fw_hub_t *self, fw_session_t *session, fw_text_t channel, int64_t now_ms)
+    __attribute__((warn_unused_result));
+/* Leaves all and takes the session off every list. */
+void fw_hub_part(fw_hub_t *self, fw_session_t *session, int64_t now_ms);
+/* After the last join of a greeting: welcomed as soon as every place is decided. */
+void fw_hub_await(fw_hub_t *self, fw_session_t *session);
+/* There is something to write to it. */
+void fw_hub_mark(fw_hub_t *self, fw_session_t *session);
+/* The next session to be flushed; NULL when there is none. */
+fw_session_t *fw_hub_next_marked(fw_hub_t *self);
+/* How many are waiting to be flushed, after what grew was passed on to its listeners. */
+size_t fw_hub_marked(fw_hub_t *self);
+
+/* The broker. */
+/* NULL when nobody here listens to it. */
+fw_channel_t *fw_hub_find(const fw_hub_t *self, fw_text_t channel);
+void fw_hub_event(fw_hub_t *self, fw_channel_t *channel, uint64_t epoch, fw_entry_t **entry_p);
+void fw_hub_position(fw_hub_t *self, fw_channel_t *channel, uint64_t request_id,
+                     fw_position_t position);
+void fw_hub_replayed(fw_hub_t *self, fw_channel_t *channel, const fw_sync_replay_t *replay);
+/* The links were opened anew: every topic is subscribed again, nothing asked will be answered. */
+void fw_hub_link_lost(fw_hub_t *self);
+/* Events may have been lost: asks for the positions of all channels. */
+void fw_hub_suspect(fw_hub_t *self);
+/* Asks for the positions of one in share channels; called in turn it reaches all of them. */
+void fw_hub_audit(fw_hub_t *self, uint32_t share);
+
+/* What to tell the broker. */
+bool fw_hub_next_change(fw_hub_t *self, fw_topic_change_t *ret_change);
+/* Number of the fence to be sent now, after the changes; 0 when none is needed or one is under way.
+ */
+uint32_t fw_hub_next_fence(fw_hub_t *self);
+void fw_hub_fenced(fw_hub_t *self, uint32_t fence);
+/* Channels with something to ask, one after the other; each is looked at once per pass. */
+fw_channel_t *fw_hub_first_needy(fw_hub_t *self);
+fw_channel_t *fw_hub_next_needy(fw_hub_t *self, fw_channel_t *channel);
+
+/* Time: asks again what was not answered, frees channels that nobody came back to. */
+void fw_hub_tick(fw_hub_t *self, int64_t now_ms);
