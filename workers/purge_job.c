@@ -1,0 +1,144 @@
+/* purge_job.c - one job of the broker, copied, and what became of it.
+ * SPDX-License-Identifier: MPL-2.0 */
+#include "workers/purge_job.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "runtime/alloc.h"
+#include "workers/glob.h"
+
+/* Job, texts and bytes are one block; this is where the next of each goes. */
+typedef struct {
+    fw_text_t *text;
+    char *bytes;
+} cursor_t;
+
+static size_t total_size(const fw_text_t *texts, size_t count, size_t extra)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        size += texts[i].size + extra;
+    }
+    return size;
+}
+
+static void add_text(cursor_t *cursor, const char *prefix, size_t prefix_size, fw_text_t text)
+{
+    memcpy(cursor->bytes, prefix, prefix_size);
+    if (text.size > 0) {
+        memcpy(cursor->bytes + prefix_size, text.text, text.size);
+    }
+    size_t size = prefix_size + text.size;
+    cursor->bytes[size] = 0;
+    *cursor->text++ = (fw_text_t){cursor->bytes, size};
+    cursor->bytes += size + 1;
+}
+
+/* The key that a pattern without special characters is. False when it is a true pattern. */
+static bool add_literal(cursor_t *cursor, fw_text_t pattern)
+{
+    bool literal = false;
+    size_t size = fw_glob_prefix(pattern, cursor->bytes, &literal);
+    if (!literal || size == 0) {
+        return false;
+    }
+    cursor->bytes[size] = 0;
+    *cursor->text++ = (fw_text_t){cursor->bytes, size};
+    cursor->bytes += size + 1;
+    return true;
+}
+
+static void copy_invalidate(fw_purge_job_t *self, const fw_invalidate_t *from, const char *prefix,
+                            cursor_t *cursor)
+{
+    self->keys = cursor->text;
+    for (size_t i = 0; i < from->keys_count; i++) {
+        add_text(cursor, "", 0, from->keys[i]);
+    }
+    for (size_t i = 0; i < from->patterns_count; i++) {
+        (void)add_literal(cursor, from->patterns[i]);
+    }
+    self->keys_count = (size_t)(cursor->text - self->keys);
+    self->stamp_keys = cursor->text;
+    self->tags_count = from->tags_count;
+    self->tag_at = strlen(prefix);
+    for (size_t i = 0; i < from->tags_count; i++) {
+        add_text(cursor, prefix, self->tag_at, from->tags[i]);
+    }
+    self->patterns = cursor->text;
+    for (size_t i = 0; i < from->patterns_count; i++) {
+        bool literal = false;
+        if (fw_glob_prefix(from->patterns[i], NULL, &literal) == 0 || !literal) {
+            add_text(cursor, "", 0, from->patterns[i]);
+        }
+    }
+    self->patterns_count = (size_t)(cursor->text - self->patterns);
+}
+
+fw_purge_job_t *fw_purge_job_new(const fw_job_t *job, const char *name_space, int64_t received_us)
+{
+    char prefix[FW_PURGE_NAME_SPACE_SIZE_MAX + 4];
+    int prefix_size = snprintf(prefix, sizeof(prefix), "%s:t:", name_space);
+    assert(prefix_size > 0 && (size_t)prefix_size < sizeof(prefix));
+    const fw_invalidate_t *from = &job->invalidate;
+    size_t texts = from->keys_count + from->tags_count + from->patterns_count;
+    size_t bytes = total_size(from->keys, from->keys_count, 1) +
+                   total_size(from->tags, from->tags_count, (size_t)prefix_size + 1) +
+                   total_size(from->patterns, from->patterns_count, 1);
+    size_t texts_at = sizeof(fw_purge_job_t);
+    size_t stamps_at = texts_at + texts * sizeof(fw_text_t);
+    size_t bytes_at = stamps_at + from->tags_count * sizeof(fw_stamp_t);
+    char *block = fw_alloc(1, bytes_at + bytes);
+    fw_purge_job_t *self = (void *)block;
+    self->job_id = job->job_id;
+    self->leases = 1;
+    self->received_us = received_us;
+    self->bytes = bytes_at + bytes;
+    self->stamps = (void *)(block + stamps_at);
+    cursor_t cursor = {(void *)(block + texts_at), block + bytes_at};
+    copy_invalidate(self, from, prefix, &cursor);
+    return self;
+}
+
+_Static_assert(sizeof(fw_purge_job_t) % _Alignof(fw_text_t) == 0, "texts follow the job");
+_Static_assert(_Alignof(fw_stamp_t) == _Alignof(fw_text_t), "stamps follow the texts");
+
+void fw_purge_job_destroy(fw_purge_job_t **self_p)
+{
+    free(*self_p);
+    *self_p = NULL;
+}
+
+size_t fw_purge_job_items(const fw_purge_job_t *self)
+{
+    return self->keys_count + self->tags_count;
+}
+
+void fw_purge_job_fail(fw_purge_job_t *self, fw_purge_status_t status, const char *what,
+                       const char *detail)
+{
+    self->status = status;
+    (void)snprintf(self->reason, sizeof(self->reason), "%s%s%s", what, *detail ? ": " : "", detail);
+    for (char *byte = self->reason; *byte; byte++) {
+        if (*byte < ' ' || *byte > '~') {
+            *byte = '?';
+        }
+    }
+}
+
+bool fw_purge_job_check_patterns(fw_purge_job_t *self, size_t prefix_min)
+{
+    for (size_t i = 0; i < self->patterns_count; i++) {
+        if (fw_glob_prefix(self->patterns[i], NULL, NULL) < prefix_min) {
+            char what[96];
+            (void)snprintf(what, sizeof(what),
+                           "a pattern must begin with %zu characters that are not special",
+                           prefix_min);
+            fw_purge_job_fail(self, FW_PURGE_REFUSED, what, self->patterns[i].text);
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,53 @@
+/* purge_job.h - one job of the broker, copied, and what became of it.
+ * SPDX-License-Identifier: MPL-2.0
+ * Pure. Owned by one thread. Bounded by the limits of proto/codec, which decoded it. */
+#pragma once
+
+#include "proto/codec.h"
+
+enum { FW_PURGE_REASON_SIZE = 256, FW_PURGE_NAME_SPACE_SIZE_MAX = 64 };
+
+typedef enum {
+    FW_PURGE_OPEN,   /* not decided yet */
+    FW_PURGE_DONE,   /* every key is gone and every tag has a new stamp */
+    FW_PURGE_FAILED, /* not all of it happened; may succeed later or elsewhere */
+    FW_PURGE_REFUSED /* part of it can never happen */
+} fw_purge_status_t;
+
+typedef struct {
+    uint64_t job_id;
+    uint32_t leases;     /* answers owed: one for each time that the broker sent the job */
+    int64_t received_us; /* monotonic */
+    size_t bytes;        /* of memory that it takes */
+    const fw_text_t *keys;
+    size_t keys_count;
+    const fw_text_t *stamp_keys; /* "<name space>:t:<tag>" */
+    size_t tags_count;
+    size_t tag_at; /* where the tag begins in each of them */
+    const fw_text_t *patterns;
+    size_t patterns_count;
+
+    fw_purge_status_t status;
+    uint64_t redis_time; /* microseconds, read after the purge */
+    uint32_t keys_removed;
+    fw_stamp_t *stamps; /* of the tags whose stamp is known; room for tags_count */
+    size_t stamps_count;
+    char reason[FW_PURGE_REASON_SIZE]; /* why it is not done; printable ASCII */
+} fw_purge_job_t;
+
+/* Copies a job. A pattern that is nothing but escaped or plain text becomes a key. */
+fw_purge_job_t *fw_purge_job_new(const fw_job_t *job, const char *name_space, int64_t received_us)
+    __attribute__((warn_unused_result));
+void fw_purge_job_destroy(fw_purge_job_t **self_p); /* NULL-safe */
+
+/* Keys and stamps to be purged. */
+size_t fw_purge_job_items(const fw_purge_job_t *self);
+
+/* Decides the job, with a reason made of what and detail; other than printable ASCII becomes '?'.
+ */
+void fw_purge_job_fail(fw_purge_job_t *self, fw_purge_status_t status, const char *what,
+                       const char *detail);
+
+/* May every pattern be swept? Else the job is refused: a pattern must begin with at least
+ * prefix_min bytes that are not special, so that nobody empties a whole Redis by mistake. */
+bool fw_purge_job_check_patterns(fw_purge_job_t *self, size_t prefix_min);

@@ -1,0 +1,548 @@
+/* purger.c - takes jobs from the broker and purges Redis.   SPDX-License-Identifier: MPL-2.0 */
+#include "workers/purger.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cache/scripts.h"
+#include "runtime/alloc.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+#include "runtime/random.h"
+#include "runtime/socket.h"
+#include "workers/job_link.h"
+#include "workers/job_table.h"
+#include "workers/purge_pipeline.h"
+#include "workers/sweeper.h"
+
+enum {
+    TICK_MS = 50,
+    FRAMES_PER_TURN = 256, /* then the loop looks at everything else */
+    GOODBYE_LINGER_MS = 1000,
+};
+
+typedef struct {
+    const fw_purger_args_t *args;
+    const fw_worker_metrics_t *metrics;
+    zsock_t *pipe;
+    zsock_t *socket; /* to the broker; NULL between two of them */
+    zloop_t *loop;
+    fw_codec_t *decoder;
+    fw_codec_t *encoder;
+    fw_job_link_t link;
+    uint8_t incarnation[FW_INCARNATION_SIZE];
+    uint64_t pings;
+    fw_redis_link_t *redis;
+    bool redis_up;
+    uint64_t restarts_seen;
+    fw_purge_pipeline_t *pipeline;
+    fw_sweeper_t *sweeper;
+    fw_job_table_t *jobs; /* taken and not answered */
+    bool draining;        /* takes no more jobs */
+    bool stopping;        /* ends when all are answered, or at stop_at_ms */
+    bool ended;
+    int64_t stop_at_ms;
+    fw_log_limit_t refused_limit;
+} purger_t;
+
+/* ---- sending */
+
+static int send_message(purger_t *self, const fw_message_t *message)
+{
+    if (!self->socket) {
+        return -ENOTCONN;
+    }
+    return fw_socket_send(self->socket, fw_codec_encode(self->encoder, FW_LINK_WORKER_UP, message));
+}
+
+static void refused(purger_t *self, fw_worker_refused_t reason, const char *what,
+                    const char *detail)
+{
+    fw_counter_add(self->metrics->refused[reason], 1);
+    uint64_t suppressed = 0;
+    if (fw_log_limited(&self->refused_limit, fw_clock_ms(), &suppressed)) {
+        fw_log(FW_LOG_WARN, what, FW_KV_TEXT("detail", detail),
+               FW_KV_UINT("suppressed", suppressed));
+    }
+}
+
+/* Answers a job as often as the broker asked. */
+static void answer(purger_t *self, const fw_purge_job_t *job)
+{
+    fw_message_t message = {.kind = FW_MESSAGE_JOB_FAILED};
+    if (job->status == FW_PURGE_DONE) {
+        message.kind = FW_MESSAGE_JOB_DONE;
+        message.done = (fw_job_done_t){.job_id = job->job_id,
+                                       .redis_time = job->redis_time,
+                                       .stamps = job->stamps,
+                                       .stamps_count = job->stamps_count,
+                                       .keys_removed = job->keys_removed};
+    } else {
+        message.failed = (fw_job_failed_t){.job_id = job->job_id,
+                                           .retryable = job->status != FW_PURGE_REFUSED,
+                                           .reason = fw_text(job->reason)};
+    }
+    for (uint32_t i = 0; i < job->leases; i++) {
+        if (send_message(self, &message) != 0) {
+            /* The broker notices the silence and gives the job out again. */
+            fw_counter_add(self->metrics->refused[FW_REFUSED_UNSENT], 1);
+        }
+    }
+}
+
+/* Answers a job that is not taken. */
+static void turn_down(purger_t *self, uint64_t job_id, fw_worker_refused_t reason, const char *text)
+{
+    refused(self, reason, "job turned down", text);
+    fw_message_t message = {
+        .kind = FW_MESSAGE_JOB_FAILED,
+        .failed = {.job_id = job_id, .retryable = true, .reason = fw_text(text)}};
+    if (send_message(self, &message) != 0) {
+        fw_counter_add(self->metrics->refused[FW_REFUSED_UNSENT], 1);
+    }
+}
+
+/* ---- jobs that are decided */
+
+static void count(purger_t *self, const fw_purge_job_t *job, int64_t now_us)
+{
+    const fw_worker_metrics_t *metrics = self->metrics;
+    fw_purge_outcome_t outcome = job->status == FW_PURGE_DONE     ? FW_OUTCOME_DONE
+                                 : job->status == FW_PURGE_FAILED ? FW_OUTCOME_FAILED
+                                                                  : FW_OUTCOME_REFUSED;
+    fw_counter_add(metrics->jobs[outcome], 1);
+    fw_counter_add(metrics->keys_removed, job->keys_removed);
+    if (job->status == FW_PURGE_DONE) {
+        fw_counter_add(metrics->keys, job->keys_count);
+        fw_counter_add(metrics->tags, job->tags_count);
+        fw_histogram_observe_us(metrics->purge_seconds, now_us - job->received_us);
+    }
+}
+
+/* Hands the patterns of a purged job to the sweeper. The event does not wait for it: a sweep may
+ * take minutes. */
+static void request_sweeps(purger_t *self, fw_purge_job_t *job)
+{
+    if (!fw_purge_job_check_patterns(job, self->args->config->sweep_prefix_min)) {
+        return;
+    }
+    for (size_t i = 0; i < job->patterns_count; i++) {
+        if (fw_sweeper_request(self->sweeper, job->patterns[i]) != 0) {
+            fw_purge_job_fail(job, FW_PURGE_FAILED, "too many patterns wait for a sweep", "");
+            refused(self, FW_REFUSED_SWEEPS, "job failed", job->reason);
+            return;
+        }
+    }
+}
+
+static void settle(purger_t *self, int64_t now_us)
+{
+    fw_purge_job_t *job;
+    /* Draining cuts the test aid short: what is done is answered. */
+    while ((job = fw_job_table_take_due(self->jobs, self->draining ? INT64_MAX : now_us))) {
+        answer(self, job);
+        fw_gauge_add(self->metrics->outstanding, job->leases > 0 ? -1 : 0);
+        fw_purge_job_destroy(&job);
+    }
+}
+
+static void on_decided(void *context, fw_purge_job_t **job_p)
+{
+    purger_t *self = context;
+    fw_purge_job_t *job = *job_p;
+    *job_p = NULL;
+    int64_t now_us = fw_clock_us();
+    if (job->status == FW_PURGE_DONE && job->patterns_count > 0) {
+        request_sweeps(self, job);
+    }
+    count(self, job, now_us);
+    fw_job_table_decided(self->jobs, job, now_us + self->args->config->delay_ms * 1000);
+    settle(self, now_us);
+}
+
+static void on_redis_error(void *context, fw_redis_error_t error)
+{
+    purger_t *self = context;
+    fw_counter_add(self->metrics->redis_errors[error], 1);
+}
+
+static void on_batch(void *context, size_t jobs)
+{
+    purger_t *self = context;
+    fw_counter_add(self->metrics->pipelines, 1);
+    fw_gauge_set(self->metrics->batch_jobs, (int64_t)jobs);
+}
+
+/* ---- what the broker says */
+
+static void on_job(purger_t *self, const fw_job_t *job)
+{
+    if (self->draining) {
+        turn_down(self, job->job_id, FW_REFUSED_STOPPING, "the worker stops");
+        return;
+    }
+    if (fw_job_table_repeat(self->jobs, job->job_id)) {
+        fw_counter_add(self->metrics->jobs[FW_OUTCOME_DUPLICATE], 1);
+        return;
+    }
+    if (fw_job_table_count(self->jobs) >= self->args->config->capacity) {
+        turn_down(self, job->job_id, FW_REFUSED_CAPACITY, "more jobs than the worker's capacity");
+        return;
+    }
+    if (fw_job_table_bytes(self->jobs) >= FW_PURGER_BYTES_MAX) {
+        turn_down(self, job->job_id, FW_REFUSED_MEMORY, "the worker holds too many bytes of jobs");
+        return;
+    }
+    fw_purge_job_t *copy = fw_purge_job_new(job, self->args->config->name_space, fw_clock_us());
+    fw_job_table_add(self->jobs, copy);
+    fw_gauge_add(self->metrics->outstanding, 1);
+    fw_purge_pipeline_add(self->pipeline, &copy);
+}
+
+static void on_welcome(purger_t *self, const fw_welcome_t *welcome, int64_t now_ms)
+{
+    bool was_serving = self->link.state == FW_JOB_LINK_SERVING;
+    if (fw_job_link_welcomed(&self->link, welcome->incarnation, now_ms)) {
+        size_t orphans = fw_job_table_disown(self->jobs);
+        fw_counter_add(self->metrics->jobs[FW_OUTCOME_ORPHAN], orphans);
+        fw_gauge_add(self->metrics->outstanding, -(int64_t)orphans);
+        fw_log(FW_LOG_WARN, "the broker is another process than before",
+               FW_KV_UINT("orphaned_jobs", orphans));
+    }
+    if (!was_serving && self->link.state == FW_JOB_LINK_SERVING) {
+        fw_log(FW_LOG_INFO, "broker link is up");
+    }
+}
+
+static void on_message(purger_t *self, const fw_message_t *message, int64_t now_ms)
+{
+    char detail[sizeof(message->refusal.field) + sizeof(message->refusal.reason) + 2];
+    switch (message->kind) {
+    case FW_MESSAGE_JOB:
+        on_job(self, &message->job);
+        return;
+    case FW_MESSAGE_WELCOME:
+        on_welcome(self, &message->welcome, now_ms);
+        return;
+    case FW_MESSAGE_PONG:
+        return;
+    case FW_MESSAGE_GOODBYE:
+        fw_log(FW_LOG_INFO, "the broker leaves", FW_KV_TEXT("reason", message->goodbye.text));
+        fw_job_link_dismissed(&self->link, now_ms);
+        return;
+    case FW_MESSAGE_REFUSAL:
+        (void)snprintf(detail, sizeof(detail), "%s %s", message->refusal.field,
+                       message->refusal.reason);
+        refused(self, FW_REFUSED_BY_BROKER, "the broker refused a message", detail);
+        fw_job_link_dismissed(&self->link, now_ms);
+        return;
+    case FW_MESSAGE_HELLO:
+    case FW_MESSAGE_PING:
+    case FW_MESSAGE_PUBLISH:
+    case FW_MESSAGE_PUBLISH_ACK:
+    case FW_MESSAGE_JOB_DONE:
+    case FW_MESSAGE_JOB_FAILED:
+    case FW_MESSAGE_POSITIONS_REQUEST:
+    case FW_MESSAGE_POSITIONS_REPLY:
+    case FW_MESSAGE_REPLAY_REQUEST:
+    case FW_MESSAGE_REPLAY_REPLY:
+        break;
+    }
+    refused(self, FW_REFUSED_UNEXPECTED, "unexpected message of the broker, ignoring", "");
+}
+
+static void on_frame(purger_t *self, zmq_msg_t *frame, int64_t now_ms)
+{
+    fw_message_t message;
+    fw_refusal_t refusal = {.field = ""};
+    if (fw_codec_decode(self->decoder, FW_LINK_WORKER_DOWN, fw_socket_bytes(frame), &message,
+                        &refusal) != 0) {
+        char detail[sizeof(refusal.field) + sizeof(refusal.reason) + 2];
+        (void)snprintf(detail, sizeof(detail), "%s %s", refusal.field, refusal.reason);
+        refused(self, FW_REFUSED_GARBAGE, "malformed message on the broker link, ignoring", detail);
+        return;
+    }
+    /* Only what makes sense proves that a broker is there. */
+    fw_job_link_heard(&self->link, now_ms);
+    on_message(self, &message, now_ms);
+}
+
+static int on_readable(zloop_t *loop, zsock_t *reader, void *arg)
+{
+    (void)loop;
+    (void)reader;
+    purger_t *self = arg;
+    int64_t now_ms = fw_clock_ms();
+    zmq_msg_t frame;
+    zmq_msg_init(&frame);
+    for (int i = 0; i < FRAMES_PER_TURN; i++) {
+        int result = fw_socket_receive(self->socket, &frame);
+        if (result == -EBADMSG) {
+            refused(self, FW_REFUSED_GARBAGE, "malformed message on the broker link, ignoring",
+                    "more than one frame");
+            continue;
+        }
+        if (result != 0) {
+            break;
+        }
+        on_frame(self, &frame, now_ms);
+    }
+    zmq_msg_close(&frame);
+    /* After all that were there: they become one pipeline. */
+    fw_purge_pipeline_run(self->pipeline);
+    return 0;
+}
+
+/* ---- the broker link */
+
+static void open_socket(purger_t *self)
+{
+    fw_socket_settings_t settings = fw_socket_settings(FW_SOCKET_DEALER_CONNECT);
+    int result = fw_socket_open(&settings, self->args->config->jobs_endpoint, &self->socket);
+    if (result != 0) {
+        self->socket = NULL; /* Tried again when the silence is noticed. */
+        fw_log(FW_LOG_ERROR, "cannot open the broker link, retrying", FW_KV_ERROR(result));
+        return;
+    }
+    result = zloop_reader(self->loop, self->socket, on_readable, self);
+    assert(result == 0);
+    zloop_reader_set_tolerant(self->loop, self->socket);
+}
+
+static void close_socket(purger_t *self)
+{
+    if (self->socket) {
+        zloop_reader_end(self->loop, self->socket);
+        zsock_destroy(&self->socket);
+    }
+}
+
+static void say(purger_t *self, const fw_message_t *message, int64_t now_ms)
+{
+    if (send_message(self, message) != 0) {
+        fw_job_link_unsent(&self->link, now_ms);
+    }
+}
+
+static void say_hello(purger_t *self, int64_t now_ms)
+{
+    const fw_message_t hello = {
+        .kind = FW_MESSAGE_HELLO,
+        .hello = {.version = FW_PROTOCOL_VERSION,
+                  .name = fw_text(self->args->name),
+                  .incarnation = {self->incarnation, sizeof(self->incarnation)},
+                  .capacity = self->args->config->capacity}};
+    say(self, &hello, now_ms);
+}
+
+static void say_goodbye(purger_t *self, int64_t now_ms)
+{
+    const char *reason = self->draining ? "the worker stops" : "redis is not connected";
+    fw_log(FW_LOG_INFO, "leaving the broker", FW_KV_TEXT("reason", reason));
+    const fw_message_t goodbye = {.kind = FW_MESSAGE_GOODBYE, .goodbye = fw_text(reason)};
+    say(self, &goodbye, now_ms);
+}
+
+/* Wanted by the broker: a worker whose Redis is there, and that does not leave. */
+static void steer_link(purger_t *self, int64_t now_ms)
+{
+    bool idle = fw_job_table_count(self->jobs) == 0;
+    bool leaves = self->draining && idle;
+    fw_job_link_want(&self->link, self->redis_up && !leaves, now_ms);
+    fw_job_link_action_t action;
+    while ((action = fw_job_link_next(&self->link, now_ms)) != FW_JOB_LINK_NOTHING) {
+        const fw_message_t ping = {.kind = FW_MESSAGE_PING, .number = ++self->pings};
+        switch (action) {
+        case FW_JOB_LINK_OPEN:
+            open_socket(self);
+            break;
+        case FW_JOB_LINK_CLOSE:
+            fw_log(FW_LOG_WARN, "the broker is silent, opening another socket");
+            close_socket(self);
+            break;
+        case FW_JOB_LINK_SAY_HELLO:
+            say_hello(self, now_ms);
+            break;
+        case FW_JOB_LINK_SAY_PING:
+            say(self, &ping, now_ms);
+            break;
+        case FW_JOB_LINK_SAY_GOODBYE:
+            say_goodbye(self, now_ms);
+            break;
+        case FW_JOB_LINK_NOTHING:
+            break;
+        }
+    }
+    fw_condition_set(self->args->broker_up, self->link.state == FW_JOB_LINK_SERVING);
+}
+
+static void on_redis_state(void *context, fw_redis_link_state_t state)
+{
+    purger_t *self = context;
+    bool up = state == FW_REDIS_LINK_CONNECTED;
+    if (up == self->redis_up) {
+        return;
+    }
+    self->redis_up = up;
+    fw_gauge_add(self->metrics->redis_connected, up ? 1 : -1);
+    fw_condition_set(self->args->redis_up, up);
+    uint64_t restarts = fw_redis_link_restarts(self->redis);
+    fw_counter_add(self->metrics->redis_restarts, restarts - self->restarts_seen);
+    self->restarts_seen = restarts;
+    steer_link(self, fw_clock_ms());
+}
+
+/* ---- the loop */
+
+static bool finished(const purger_t *self, int64_t now_ms)
+{
+    return self->stopping && (fw_job_table_count(self->jobs) == 0 || now_ms >= self->stop_at_ms);
+}
+
+static int on_tick(zloop_t *loop, int timer, void *arg)
+{
+    (void)loop;
+    (void)timer;
+    purger_t *self = arg;
+    int64_t now_ms = fw_clock_ms();
+    fw_pulse_beat(self->args->pulse, now_ms);
+    fw_redis_link_tick(self->redis, now_ms);
+    fw_sweeper_tick(self->sweeper, now_ms);
+    settle(self, fw_clock_us());
+    steer_link(self, now_ms);
+    self->ended = finished(self, now_ms);
+    return self->ended ? -1 : 0;
+}
+
+static int on_control(zloop_t *loop, zsock_t *reader, void *arg)
+{
+    purger_t *self = arg;
+    fw_control_t control;
+    while ((control = fw_actor_receive(self->pipe))) {
+        switch (control) {
+        case FW_CONTROL_STOP:
+            self->stopping = true;
+            self->draining = true;
+            self->stop_at_ms = fw_clock_ms() + FW_PURGER_STOP_MS;
+            /* The pipe says STOP for ever from now on. */
+            zloop_reader_end(loop, reader);
+            /* Not only at the next tick: stopping an idle worker takes no time. */
+            return on_tick(loop, 0, self);
+        case FW_CONTROL_DRAIN:
+            self->draining = true;
+            break;
+        case FW_CONTROL_RELOAD:
+            break;
+        }
+    }
+    return 0;
+}
+
+/* ---- life */
+
+static void start_redis(purger_t *self)
+{
+    const fw_workers_config_t *config = self->args->config;
+    uint64_t seed;
+    fw_random_bytes(&seed, sizeof(seed));
+    fw_redis_link_config_t link = {
+        .address = self->args->redis,
+        .timeout_ms = config->redis_timeout_ms,
+        .name = self->args->name,
+        .script = fw_cache_script_bump,
+        .seed = seed,
+        .on_state = on_redis_state,
+        .on_error = on_redis_error,
+        .context = self,
+    };
+    self->redis = fw_redis_link_new(self->loop, &link);
+    fw_purge_pipeline_config_t pipeline = {
+        .redis = self->redis,
+        .stamp_ttl_ms = config->stamp_ttl_ms,
+        .seed = seed,
+        .on_decided = on_decided,
+        .on_error = on_redis_error,
+        .on_batch = on_batch,
+        .context = self,
+    };
+    self->pipeline = fw_purge_pipeline_new(&pipeline);
+    /* Every purger sweeps by itself, so each has its part of what Redis may be kept busy. */
+    uint32_t duty = config->sweep_duty_percent / config->actors;
+    fw_sweep_limits_t limits = {.patterns_max = FW_PURGER_PATTERNS_MAX,
+                                .count = config->sweep_count,
+                                .duty_percent = duty > 0 ? duty : 1};
+    link.name = self->args->sweeper_name;
+    self->sweeper = fw_sweeper_new(self->loop, &link, &limits, self->metrics);
+}
+
+static void start(purger_t *self)
+{
+    uint64_t seed;
+    fw_random_bytes(&seed, sizeof(seed));
+    fw_random_bytes(self->incarnation, sizeof(self->incarnation));
+    self->link = fw_job_link_make(seed, fw_clock_ms());
+    self->decoder = fw_codec_new();
+    self->encoder = fw_codec_new();
+    self->jobs = fw_job_table_new();
+    self->loop = zloop_new();
+    assert(self->loop);
+    zloop_set_nonstop(self->loop, true); /* Stopping is said through the pipe only. */
+    start_redis(self);
+    int result = zloop_reader(self->loop, self->pipe, on_control, self);
+    assert(result == 0);
+    int timer = zloop_timer(self->loop, TICK_MS, 0, on_tick, self);
+    assert(timer >= 0);
+    (void)result;
+    (void)timer;
+}
+
+static void end(purger_t *self)
+{
+    size_t unanswered = fw_job_table_count(self->jobs);
+    size_t patterns = fw_sweeper_pending(self->sweeper);
+    if (unanswered > 0 || patterns > 0) {
+        fw_log(FW_LOG_WARN, "stopped with work undone", FW_KV_UINT("jobs", unanswered),
+               FW_KV_UINT("patterns", patterns));
+    }
+    if (self->link.state != FW_JOB_LINK_AWAY) {
+        say_goodbye(self, fw_clock_ms());
+    }
+    if (self->socket) {
+        /* The last answers and the goodbye are given a moment to leave. */
+        zsock_set_linger(self->socket, GOODBYE_LINGER_MS);
+    }
+    close_socket(self);
+    if (self->redis_up) {
+        fw_gauge_add(self->metrics->redis_connected, -1);
+    }
+    fw_condition_set(self->args->redis_up, false);
+    fw_condition_set(self->args->broker_up, false);
+    fw_gauge_add(self->metrics->outstanding, -(int64_t)unanswered);
+    fw_pulse_end(self->args->pulse);
+}
+
+static void destroy(purger_t *self)
+{
+    fw_sweeper_destroy(&self->sweeper);
+    fw_redis_link_destroy(&self->redis);
+    fw_purge_pipeline_destroy(&self->pipeline);
+    fw_job_table_destroy(&self->jobs);
+    zloop_destroy(&self->loop);
+    fw_codec_destroy(&self->decoder);
+    fw_codec_destroy(&self->encoder);
+}
+
+void fw_purger_run(zsock_t *pipe, void *args)
+{
+    const fw_purger_args_t *own = args;
+    purger_t self = {.args = own, .metrics = own->metrics, .pipe = pipe};
+    start(&self);
+    fw_actor_ready(pipe, 0);
+    /* czmq 4.2.1 leaves the loop on EINTR; signals are blocked here, and still. */
+    while (!self.ended) {
+        zloop_start(self.loop);
+    }
+    end(&self);
+    destroy(&self);
+}
