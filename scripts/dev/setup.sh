@@ -65,7 +65,7 @@ setup_packages() {
 node_new_enough() {
     command -v "$1" >/dev/null && "$1" -e '
         const [major, minor] = process.versions.node.split(".").map(Number);
-        process.exit(major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19) ? 0 : 1);' 2>/dev/null
+        process.exit(major > 18 || (major === 18 && minor >= 18) ? 0 : 1);' 2>/dev/null
 }
 
 node_install() {
@@ -88,7 +88,7 @@ node_install() {
 setup_node() {
     if node_new_enough node && command -v npm >/dev/null; then return 0; fi
     if ! node_new_enough "$tools/node/starters/node"; then
-        task_hint[node]="install Node.js 20.19 or newer with npm by any other means, then run this command again"
+        task_hint[node]="install Node.js 18.18 or newer with npm by any other means, then run this command again"
         must_run node "Install Node.js into build/tools" "$logs/node.log" node_install
     fi
     export PATH="$tools/node/starters:$PATH"
@@ -110,10 +110,11 @@ setup_npm() {
     local folder hash name
     while read -r folder; do
         name="npm-${folder//\//-}"
+        if [[ $folder == . ]]; then name=npm; fi
         hash="$(node --version) $(hash_of "$root/$folder/package-lock.json" "$root/$folder/package.json")"
         if stamp_fresh "$name" "$hash" && [[ -d $root/$folder/node_modules ]]; then continue; fi
         task_hint[$name]="see whether 'npm ping' works on this machine, then run this command again"
-        must_run "$name" "Install npm packages${folder:+ of ${folder/#./the workspace}}" "$logs/$name.log" npm_install "$folder"
+        must_run "$name" "Install npm packages ($folder)" "$logs/$name.log" npm_install "$folder"
         stamp_write "$name" "$hash"
     done < <(npm_folders)
 }
@@ -156,6 +157,25 @@ setup_all() {
 }
 
 # ---- Building
+
+page_sources() {
+    git -C "$root" ls-files -co --exclude-standard -- package.json package-lock.json clients/typescript examples/projects/web |
+        sed "s|^|$root/|" | xargs -d '\n' sha256sum | sha256sum | cut -d ' ' -f 1
+}
+
+# The TypeScript packages, and the example's page that the backend serves.
+build_page() {
+    cd "$root"
+    npm run --silent build
+}
+
+setup_page() {
+    local hash
+    hash=$(page_sources)
+    if stamp_fresh page "$hash" && [[ -d $root/examples/projects/web/dist ]]; then return 0; fi
+    must_run page "Build the TypeScript packages and the page" "$logs/page.log" build_page
+    stamp_write page "$hash"
+}
 
 # build_preset PRESET [TARGET...]
 build_preset() {

@@ -132,14 +132,17 @@ stage_python() {
     pytest clients/python/tests --junit-xml "$(junit python)"
 }
 
-stage typescript "TypeScript client and page"
+stage typescript "TypeScript client, React hooks and page"
 stage_typescript() {
-    cd clients/typescript
-    npm run --silent check
-    npm run --silent test -- --reporter=default --reporter=json --outputFile.json="$results/typescript.tests.json"
+    npm test || local result=$?
+    mv "$reports/vitest.json" "$results/typescript.tests.json"
+    return "${result:-0}"
 }
 
-stage e2e "End to end: real processes, real Redis, real browser" "release-build"
+build_stage page-build "Build the page"
+stage_page-build() { build_page; }
+
+stage e2e "End to end: real processes, real Redis, real browser" "release-build page-build"
 stage_e2e() {
     pytest tests/e2e --junit-xml "$(junit e2e)"
 }
@@ -246,14 +249,14 @@ command_test() {
         ;;
     full)
         run_lanes "format dev-build dev-test asan-build asan-test tsan-build tsan-test" \
-            "tidy typescript python release-build consumer deploy fuzz-build fuzz"
+            "tidy typescript page-build python release-build consumer deploy fuzz-build fuzz"
         run_lanes "e2e"
         ;;
     nightly)
         fuzz_seconds=600
         setup_packages "Install what images are built with" scripts/apt-packages-image.txt
         run_lanes "format dev-build dev-test asan-build asan-test tsan-build tsan-test clang-tidy" \
-            "tidy typescript python release-build consumer deploy image fuzz-build fuzz"
+            "tidy typescript page-build python release-build consumer deploy image fuzz-build fuzz"
         run_lanes "e2e"
         ;;
     *) die "./dev test $tier: there is no such tier." "The tiers are quick, full and nightly." ;;
