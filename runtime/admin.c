@@ -171,7 +171,8 @@ static int go_on_answering(struct lws *wsi, answer_t *answer)
         answer->sent += size;
         lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, IDLE_S);
     }
-    if (answer->sent < answer->size) {
+    /* What libwebsockets still holds would be lost if the connection were closed now. */
+    if (answer->sent < answer->size || lws_partial_buffered(wsi)) {
         lws_callback_on_writable(wsi);
         return 0;
     }

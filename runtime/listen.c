@@ -28,7 +28,7 @@ static int split(const char *text, char host[HOST_SIZE_MAX], const char **ret_po
         begin++;
         size -= 2;
     }
-    if (size >= HOST_SIZE_MAX || (!brackets && memchr(begin, ':', size)))
+    if ((brackets && size == 0) || size >= HOST_SIZE_MAX || (!brackets && memchr(begin, ':', size)))
         return -EINVAL;
     memcpy(host, begin, size);
     host[size] = 0;

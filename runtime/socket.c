@@ -208,6 +208,19 @@ static bool begins_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+/* ZeroMQ would take port 70000 for 4464. */
+static int check_port(const char *endpoint)
+{
+    if (!begins_with(endpoint, "tcp://"))
+        return 0;
+    const char *port = strrchr(endpoint, ':') + 1;
+    if (strcmp(port, "*") == 0)
+        return 0;
+    size_t size = strlen(port);
+    bool digits = strspn(port, "0123456789") == size;
+    return digits && size >= 1 && size <= 5 && strtol(port, NULL, 10) <= 65535 ? 0 : -EINVAL;
+}
+
 static bool is_local(const char *endpoint)
 {
     return begins_with(endpoint, "inproc://") || begins_with(endpoint, "ipc://") ||
@@ -215,14 +228,18 @@ static bool is_local(const char *endpoint)
            begins_with(endpoint, "tcp://[::1]:");
 }
 
-static int all_local(const char *endpoints, bool *ret_local)
+/* Looks at the whole list before anything is opened. */
+static int check_all(const char *endpoints, bool *ret_local)
 {
     char endpoint[ENDPOINT_SIZE_MAX + 1];
     int found;
     *ret_local = true;
-    while ((found = next_endpoint(&endpoints, endpoint)) > 0)
-        if (!is_local(endpoint))
-            *ret_local = false;
+    while ((found = next_endpoint(&endpoints, endpoint)) > 0) {
+        int result = check_port(endpoint);
+        if (result != 0)
+            return result;
+        *ret_local &= is_local(endpoint);
+    }
     return found;
 }
 
@@ -241,7 +258,7 @@ static int attach_all(void *raw, const fw_socket_settings_t *settings, const cha
 static int set_up(void *raw, const fw_socket_settings_t *settings, const char *endpoints)
 {
     bool local = false;
-    int result = all_local(endpoints, &local);
+    int result = check_all(endpoints, &local);
     if (result == 0)
         result = set_common(raw, settings);
     if (result == 0)
