@@ -18,7 +18,7 @@ try:
     from freshwire._proto import events_pb2, link_pb2, publish_pb2
 except ImportError as error:
     raise ImportError(
-        "freshwire is incomplete: run clients/python/generate in the checkout, or install the package"
+        "freshwire is incomplete: run clients/python/generate, or install the package"
     ) from error
 
 PROTOCOL_VERSION = 1

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Readable keys and tags: "project:{project_id}", "user:{user.id}". Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import string
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+KEY_SIZE_MAX = 512
+_PLAIN = "-_.~@+="
+
+
+class Template:
+    """A text with names of arguments in braces, and attributes of them after a dot."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._parts: list[tuple[str, list[str]]] = []
+        for literal, name, spec, conversion in string.Formatter().parse(text):
+            path = name.split(".") if name is not None else []
+            if name is not None and (spec or conversion or not all(map(str.isidentifier, path))):
+                raise ValueError(f"{text!r}: only {{name}} and {{name.attribute}} can be filled in")
+            self._parts.append((literal, path))
+
+    @property
+    def names(self) -> set[str]:
+        return {path[0] for _, path in self._parts if path}
+
+    def check(self, signature: inspect.Signature, function: str) -> None:
+        """ValueError, when the function is decorated, for a name that it does not take."""
+        unknown = self.names - set(signature.parameters)
+        if unknown:
+            raise ValueError(f"{self.text!r}: {function} takes no {', '.join(sorted(unknown))}")
+
+    def key(self, arguments: Mapping[str, Any]) -> str:
+        """The text, its values escaped: no value can reach into the part of another.
+
+        Without that, "a:{x}:{y}" would be the same key for x="1:2", y="3" and for x="1", y="2:3",
+        and one user would be served the entry of another.
+        """
+        return limit_key(self._fill(arguments, lambda value: quote(value, safe=_PLAIN)))
+
+    def tag(self, arguments: Mapping[str, Any]) -> str:
+        """The text, its values as they are: it must be what publishers write. Two things that share
+        a tag are only purged together."""
+        return self._fill(arguments, lambda value: value)
+
+    def _fill(self, arguments: Mapping[str, Any], convert: Any) -> str:
+        filled: list[str] = []
+        for literal, path in self._parts:
+            filled.append(literal)
+            if path:
+                value = arguments[path[0]]
+                for attribute in path[1:]:
+                    value = getattr(value, attribute)
+                filled.append(convert(str(value)))
+        return "".join(filled)
+
+
+def limit_key(key: str) -> str:
+    """A long key keeps its beginning, for those who look into Redis, and ends in a digest."""
+    encoded = key.encode("utf-8", "surrogatepass")
+    if len(encoded) <= KEY_SIZE_MAX:
+        return key
+    digest = hashlib.blake2b(encoded, digest_size=16).hexdigest()
+    return f"{encoded[: KEY_SIZE_MAX - 40].decode('utf-8', 'ignore')}:{digest}"
