@@ -41,6 +41,9 @@ static void check_table(const fw_option_t *table, size_t count)
         assert(option->help);
         assert(option->min <= option->max);
         assert((option->kind == FW_OPTION_CHOICE) == (option->choices != NULL));
+        /* Without a default the value is 0 or empty, and that must be allowed. */
+        assert(option->fallback || option->kind != FW_OPTION_CHOICE);
+        assert(option->fallback || (option->min <= 0 && option->max >= 0));
         char variable[FW_CONFIG_NAME_MAX];
         fw_config_variable(option->path, variable);
         for (size_t j = 0; j < i; j++) {

@@ -25,7 +25,7 @@ typedef struct {
     const char *path; /* "gateway.listen"; the environment name is FRESHWIRE_GATEWAY_LISTEN, the
                          flag --gateway-listen */
     fw_option_kind_t kind;
-    const char *fallback; /* default, as text; NULL = empty */
+    const char *fallback; /* default, as text; NULL = empty or 0, if that is allowed */
     int64_t min, max;     /* numbers, durations, bytes: allowed range; both 0 = any */
     const char *choices;
     const char *help; /* one sentence for the documentation */

@@ -64,9 +64,15 @@ static void write_row(FILE *out, const fw_option_t *option)
     } else {
         (void)fputs("empty", out);
     }
-    (void)fprintf(out, " | `%s`%s%s%s | `%s`%s%s%s | ", variable, secret ? ", `" : "",
-                  secret ? variable : "", secret ? "_FILE`" : "", flag, secret ? ", `" : "",
-                  secret ? flag : "", secret ? "-file`" : "");
+    (void)fprintf(out, " | `%s`", variable);
+    if (secret)
+        (void)fprintf(out, ", `%s_FILE`", variable);
+    (void)fprintf(out, " | `%s`", flag);
+    if (secret)
+        (void)fprintf(out, ", `%s-file`", flag);
+    if (option->kind == FW_OPTION_BOOL)
+        (void)fprintf(out, ", `--no-%s`", flag + strlen("--"));
+    (void)fputs(" | ", out);
     write_cell(out, option->help);
     (void)fputs(" |\n", out);
 }

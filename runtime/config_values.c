@@ -174,6 +174,28 @@ static bool is_choice(const char *choices, const char *text)
     }
 }
 
+static int refuse_choice(const fw_option_t *option, fw_config_place_t place, const char *text,
+                         fw_config_error_t *ret_error)
+{
+    char *what = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&what, &size);
+    if (!out)
+        abort(); /* out of memory, as in fw_alloc */
+    (void)fputs("one of ", out);
+    for (const char *cursor = option->choices; *cursor; cursor++) {
+        if (*cursor == '|')
+            (void)fputs(", ", out);
+        else
+            (void)fputc(*cursor, out);
+    }
+    if (fclose(out) != 0)
+        abort();
+    int result = refuse(option, place, what, text, ret_error);
+    free(what);
+    return result;
+}
+
 static void replace_text(fw_config_value_t *value, const char *text, size_t size)
 {
     free(value->text);
@@ -259,7 +281,7 @@ int fw_config_set(fw_config_t *self, size_t option, fw_config_place_t place, con
         break;
     case FW_OPTION_CHOICE:
         if (!is_choice(row->choices, text))
-            result = refuse(row, place, row->choices, text, ret_error);
+            result = refuse_choice(row, place, text, ret_error);
         else
             replace_text(value, text, size);
         break;

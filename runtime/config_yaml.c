@@ -27,6 +27,7 @@ typedef struct {
     unsigned depth;                        /* open mappings */
     char path[FW_CONFIG_NAME_MAX];         /* of the current key, "" at the top */
     char origin[FW_CONFIG_SHOWN_MAX + 24]; /* "name:line" of the current key */
+    size_t key_line;                       /* the same line */
     seen_t *seen; /* unknown keys are refused, so this is bounded by the table */
     size_t seen_count;
     fw_config_error_t *error; /* filled at the first failure */
@@ -142,10 +143,10 @@ static int fail_unknown(reader_t *self)
         }
     }
     if (!nearest.best[0])
-        return fail_here(self, "unknown option");
+        return fail_at(self, self->key_line, "unknown option");
     char what[FW_CONFIG_NAME_MAX + 48];
     (void)snprintf(what, sizeof what, "unknown option; did you mean %s?", nearest.best);
-    return fail_here(self, what);
+    return fail_at(self, self->key_line, what);
 }
 
 static int refuse_twice(reader_t *self)
@@ -178,10 +179,10 @@ static int enter_key(reader_t *self)
     int size = snprintf(self->path + used, sizeof self->path - used, "%s%s", used ? "." : "", key);
     if (size < 0 || (size_t)size >= sizeof self->path - used)
         return fail_here(self, "the name is too long");
+    self->key_line = self->event.start_mark.line;
     char name[FW_CONFIG_SHOWN_MAX];
     fw_config_show(self->name, name);
-    (void)snprintf(self->origin, sizeof self->origin, "%s:%zu", name,
-                   self->event.start_mark.line + 1);
+    (void)snprintf(self->origin, sizeof self->origin, "%s:%zu", name, self->key_line + 1);
     return refuse_twice(self);
 }
 

@@ -1,5 +1,5 @@
 # Tests of runtime/.
-foreach(topic actor admin alloc backoff health listen metrics random signals socket)
+foreach(topic actor admin alloc backoff config config_yaml health listen metrics random signals socket)
   fw_unit_test(runtime ${topic} fw::runtime)
 endforeach()
 foreach(topic json log)
