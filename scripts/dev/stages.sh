@@ -274,7 +274,8 @@ command_fuzz() {
     must_run fuzz-build "${stage_title[fuzz-build]}" "$logs/build-fuzz.log" build_preset fuzz fuzz_targets
     for target in $(fuzz_targets); do
         if [[ -n $only && $target != "fuzz_${only#fuzz_}" ]]; then continue; fi
-        run_task "$target" "$target for $fuzz_seconds s" "$logs/run-$target.log" fuzz_one "$target" "$fuzz_seconds" || failed=1
+        run_task "$target" "$target for $fuzz_seconds s" "$logs/run-$target.log" fuzz_one "$target" "$fuzz_seconds"
+        if ((${task_result[$target]} != 0)); then failed=1; fi
     done
     return "$failed"
 }

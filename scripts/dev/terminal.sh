@@ -121,16 +121,18 @@ task_wait_any() {
     done
 }
 
-# run_task KEY TITLE LOG COMMAND...: starts a task, waits for it, gives its result.
+# run_task KEY TITLE LOG COMMAND...: starts a task and waits for it; its exit code is in task_result[KEY]. Itself it
+# always succeeds: behind || or if, bash would ignore "set -e" in the task as well.
 run_task() {
+    unset "task_result[$1]"
     task_start "$@"
     while [[ -z ${task_result[$1]:-} ]]; do task_wait_any; done
-    return "${task_result[$1]}"
 }
 
-# Like run_task, and ends the script when it fails.
+# Like run_task, and ends the script when the task fails. Never call it behind || or in a condition either.
 must_run() {
-    run_task "$@" || exit 1
+    run_task "$@"
+    if ((${task_result[$1]} != 0)); then exit 1; fi
 }
 
 # Ends every running task with all its children: asks first, then insists.
