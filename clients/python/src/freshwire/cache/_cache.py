@@ -233,21 +233,32 @@ class Cache:
         return Invalidate([self._entry_key(key) for key in asked.keys], asked.tags, asked.patterns)
 
     async def purge(
-        self, *, keys: str | Iterable[str] = (), tags: str | Iterable[str] = ()
+        self,
+        invalidate: Invalidate | None = None,
+        *,
+        keys: str | Iterable[str] = (),
+        tags: str | Iterable[str] = (),
     ) -> Purged:
-        """Purges at once, without telling anybody; `publish` is what tells browsers. CacheError
-        when Redis did not do it."""
+        """Purges at once, without telling anybody; it is `publish` that tells browsers.
+
+        `keys` are those of this cache; the ones in `invalidate` are literal Redis keys, and its
+        patterns are left to the workers. CacheError when Redis did not do it.
+        """
         try:
-            return cast(Purged, await self._drive(self._purge_steps(Invalidate(keys, tags)), None))
+            return cast(Purged, await self._drive(self._purge_steps(invalidate, keys, tags), None))
         except Exception as error:
             raise CacheError(f"not purged: {error}") from error
 
     def purge_sync(
-        self, *, keys: str | Iterable[str] = (), tags: str | Iterable[str] = ()
+        self,
+        invalidate: Invalidate | None = None,
+        *,
+        keys: str | Iterable[str] = (),
+        tags: str | Iterable[str] = (),
     ) -> Purged:
         """As `purge`, for threads."""
         try:
-            return cast(Purged, self._drive_sync(self._purge_steps(Invalidate(keys, tags)), None))
+            return cast(Purged, self._drive_sync(self._purge_steps(invalidate, keys, tags), None))
         except Exception as error:
             raise CacheError(f"not purged: {error}") from error
 
@@ -310,11 +321,15 @@ class Cache:
             payload_size_max=self._payload_size_max,
         )
 
-    def _purge_steps(self, asked: Invalidate) -> Any:
-        tags = sorted(set(asked.tags))
-        stamp_keys = [self._stamp_key(tag) for tag in tags]
-        entry_keys = [self._entry_key(key) for key in asked.keys]
-        return _algorithm.purge(tags, stamp_keys, entry_keys, self._stamp_ttl_ms)
+    def _purge_steps(
+        self, invalidate: Invalidate | None, keys: str | Iterable[str], tags: str | Iterable[str]
+    ) -> Any:
+        mine = self.invalidation(keys=keys, tags=tags)
+        literal = invalidate or Invalidate()
+        all_tags = sorted({*mine.tags, *literal.tags})
+        stamp_keys = [self._stamp_key(tag) for tag in all_tags]
+        all_keys = [*mine.keys, *literal.keys]
+        return _algorithm.purge(all_tags, stamp_keys, all_keys, self._stamp_ttl_ms)
 
     async def _drive(self, steps: Any, loader: Callable[[], Awaitable[Any]] | None) -> Any:
         reply: Any = None

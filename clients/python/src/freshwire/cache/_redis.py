@@ -38,7 +38,7 @@ class RedisRestingError(ConnectionError):
 
 def connection_options(url: str, timeout: float) -> dict[str, Any]:
     """ValueError for an address that redis-py cannot read."""
-    redis.connection.parse_url(url)
+    redis.connection.parse_url(url)  # type: ignore[no-untyped-call]
     options: dict[str, Any] = {"socket_timeout": timeout}
     if not url.startswith("unix:"):  # A Unix socket connects at once, and takes no such option.
         options["socket_connect_timeout"] = timeout
