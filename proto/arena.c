@@ -106,3 +106,11 @@ void fw_arena_reset(fw_arena_t *self)
     self->blocks->used = 0;
     ASAN_POISON_MEMORY_REGION(self->blocks->bytes, self->blocks->size);
 }
+
+size_t fw_arena_held(const fw_arena_t *self)
+{
+    size_t held = 0;
+    for (const block_t *block = self->blocks; block; block = block->next)
+        held += block->size;
+    return held;
+}

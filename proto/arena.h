@@ -12,3 +12,5 @@ void fw_arena_destroy(fw_arena_t **self_p);
 void *fw_arena_take(fw_arena_t *self, size_t size) __attribute__((warn_unused_result));
 /* Forgets everything taken. Blocks beyond 64 KiB are given back. */
 void fw_arena_reset(fw_arena_t *self);
+/* Bytes of memory that the arena holds, taken or not. */
+size_t fw_arena_held(const fw_arena_t *self);

@@ -52,7 +52,7 @@ static void write_value(fw_json_t *json, const ProtobufCFieldDescriptor *field, 
     case PROTOBUF_C_TYPE_ENUM:
         /* No event has such a field; the unit test of every typed payload ends here when one gets
          * it. */
-        assert(!"field type without a JSON form");
+        assert(false);
         break;
     }
 }

@@ -75,10 +75,12 @@ static int check_typed_bytes(const fw_payload_t *data, fw_refusal_t *ret_refusal
     if (!typed)
         return refuse(-EPROTO, ret_refusal, 0, 0, "is not a typed payload", "data");
     int result = fw_wire_check(typed->descriptor, data->bytes, &inner);
-    if (result < 0)
-        return refuse(result == -EMSGSIZE ? result : -EPROTO, ret_refusal, inner.limit, inner.value,
-                      inner.reason, "data.%s.%s", typed->type, inner.field);
-    return 0;
+    if (result == 0)
+        return 0;
+    bool whole = strcmp(inner.field, "message") == 0;
+    return refuse(result == -EMSGSIZE ? result : -EPROTO, ret_refusal, inner.limit, inner.value,
+                  inner.reason, "data.%s%s%s", typed->type, whole ? "" : ".",
+                  whole ? "" : inner.field);
 }
 
 static int check_data(const fw_event_t *event, fw_refusal_t *ret_refusal)
