@@ -1,0 +1,3 @@
+foreach(topic glob job_link job_table purge_job purge_plan purge_plan_model redis_address redis_error sweep)
+  fw_unit_test(workers ${topic} fw::workers)
+endforeach()
