@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
+from typing import Iterator
 
 import pytest
 
@@ -40,3 +43,24 @@ def freshwire() -> str:
     if not binary.exists():
         pytest.fail(f"{binary} is missing; run ./dev build")
     return str(binary)
+
+
+@pytest.fixture(scope="session")
+def running(freshwire: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """`freshwire all` on free ports, without a Redis: its addresses by name."""
+    folder = tmp_path_factory.mktemp("freshwire")
+    ports = folder / "ports.json"
+    free = [f"--broker-ports-{name}=0" for name in ("fire", "publish", "jobs", "events", "control")]
+    arguments = ["--gateway-listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", f"--ports-file={ports}"]
+    arguments += [*free, "--worker-redis-url=unix:///nowhere"]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen([freshwire, "all", *arguments], stdout=log, stderr=log, env={})
+        try:
+            deadline = time.monotonic() + 10
+            while not ports.exists():
+                assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
+                time.sleep(0.02)
+            yield json.loads(ports.read_text())
+        finally:
+            process.terminate()
+            assert process.wait(20) == 0, (folder / "log").read_text()
