@@ -431,65 +431,6 @@ static void variables_that_kubernetes_adds_for_services_are_passed_over(void **s
     refuse_variable("FRESHWIRE_BROKER_PORTS=1", "FRESHWIRE_BROKER_PORTS: unknown variable");
 }
 
-static void what_is_printed_can_be_read_back(void **state)
-{
-    (void)state;
-    fw_config_t *config =
-        load_good(NULL, NULL,
-                  TEXTS("--gateway-listen=a \"b\"\\\n# c", "--gateway-origins=x: y,#z,null",
-                        "--broker-offset=-7", "--broker-barrier-timeout=1500ms",
-                        "--broker-frame-bytes=64KiB", "--log-level=debug"));
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    fw_config_print(config, out);
-    (void)fclose(out);
-    scratch_t file = make_file(text, size);
-    fw_config_t *again = load_good(file.path, NULL, NULL);
-    assert_string_equal(fw_config_text(again, "gateway.listen"), "a \"b\"\\\n# c");
-    assert_int_equal(fw_config_number(again, "broker.offset"), -7);
-    assert_int_equal(fw_config_number(again, "broker.barrier_timeout"), 1500);
-    assert_int_equal(fw_config_number(again, "broker.frame_bytes"), 65536);
-    assert_string_equal(fw_config_text(again, "log.level"), "debug");
-    const char *const *texts = NULL;
-    assert_int_equal(fw_config_list(again, "gateway.origins", &texts), 3);
-    assert_string_equal(texts[0], "x: y");
-    assert_string_equal(texts[1], "#z");
-    assert_string_equal(texts[2], "null");
-    fw_config_destroy(&again);
-    fw_config_destroy(&config);
-    drop_file(&file);
-    free(text);
-}
-
-static void the_documentation_names_every_option_once(void **state)
-{
-    (void)state;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    fw_config_document(table, COUNT, out);
-    (void)fclose(out);
-    for (size_t i = 0; i < COUNT; i++) {
-        char row[64];
-        (void)snprintf(row, sizeof row, "\n| `%s` | ", table[i].path);
-        char *found = strstr(text, row);
-        assert_non_null(found);
-        assert_null(strstr(found + 1, row));
-    }
-    assert_non_null(strstr(text, "| `broker.barrier_timeout` | duration, 10ms to 1m | `500ms` | "
-                                 "`FRESHWIRE_BROKER_BARRIER_TIMEOUT` | `--broker-barrier-timeout` "
-                                 "| Longest hold. |\n"));
-    assert_non_null(strstr(text, "`FRESHWIRE_GATEWAY_AUTH_KEY`, `FRESHWIRE_GATEWAY_AUTH_KEY_FILE` "
-                                 "| `--gateway-auth-key`, `--gateway-auth-key-file`"));
-    assert_non_null(strstr(text, "choice: `error`, `warn`, `info`, `debug`"));
-    assert_non_null(strstr(text, "Allowed \\| origins."));
-    assert_non_null(strstr(text, "`--gateway-anonymous`, `--no-gateway-anonymous`"));
-    assert_int_equal(strncmp(text, "## log\n\n| Option |", 18), 0);
-    assert_non_null(strstr(text, "\n\n## gateway\n\n| Option |"));
-    free(text);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -508,8 +449,6 @@ int main(void)
         cmocka_unit_test(lists_are_split_at_commas_and_secrets_at_lines),
         cmocka_unit_test(a_secret_loses_its_line_end_and_nothing_else),
         cmocka_unit_test(variables_that_kubernetes_adds_for_services_are_passed_over),
-        cmocka_unit_test(what_is_printed_can_be_read_back),
-        cmocka_unit_test(the_documentation_names_every_option_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
