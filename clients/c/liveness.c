@@ -83,7 +83,7 @@ bool fw_liveness_welcomed(fw_liveness_t *self, int64_t now_ms)
     return !was_up;
 }
 
-void fw_liveness_refused(fw_liveness_t *self, int64_t now_ms)
+void fw_liveness_hello_again(fw_liveness_t *self, int64_t now_ms)
 {
     if (self->state != FW_LIVENESS_UP)
         return;

@@ -57,6 +57,6 @@ void fw_liveness_blocked(fw_liveness_t *self, int64_t now_ms);
 void fw_liveness_heard(fw_liveness_t *self, int64_t now_ms);
 /* Welcome came. True when the link was not up before. */
 bool fw_liveness_welcomed(fw_liveness_t *self, int64_t now_ms);
-/* The broker does not know this connection (ZeroMQ reconnected by itself): say Hello again, at most
+/* The connection is a new one that the broker does not know, or there is none: say Hello, at most
  * once a second. */
-void fw_liveness_refused(fw_liveness_t *self, int64_t now_ms);
+void fw_liveness_hello_again(fw_liveness_t *self, int64_t now_ms);

@@ -41,9 +41,8 @@ struct fw_publisher {
     uint64_t socket_number;
     uint64_t sequence; /* of the last event taken */
     uint64_t ping;
-    uint32_t event_bytes_max; /* that the broker takes; 0 = unknown */
-    int64_t blocked_until_ms; /* ZeroMQ had no connection for an event */
-    bool more;                /* the last service left answers unread */
+    uint32_t data_bytes_max; /* that the broker takes in one event; 0 = unknown */
+    bool more;               /* the last service left answers unread */
     bool serving, ending;
     fw_publisher_stats_t stats;
     fw_refusal_t refusal;
@@ -69,8 +68,17 @@ static int open_socket(fw_publisher_t *self)
 static void lose_link(fw_publisher_t *self)
 {
     self->stats.links_lost++;
-    self->blocked_until_ms = INT64_MIN;
     fw_window_close(self->window);
+}
+
+/* ZeroMQ has no connection, or the broker does not know it: what was sent may never have arrived.
+ */
+static void lose_connection(fw_publisher_t *self, int64_t now_ms)
+{
+    if (self->liveness.state != FW_LIVENESS_UP)
+        return;
+    fw_liveness_hello_again(&self->liveness, now_ms);
+    lose_link(self);
 }
 
 static bool is_name(const char *name)
@@ -99,7 +107,6 @@ int fw_publisher_new(const fw_publisher_options_t *options, fw_publisher_done_fn
     fw_random_bytes(self->incarnation, sizeof self->incarnation);
     self->codec = fw_codec_new();
     self->liveness = fw_liveness_make(~window.seed);
-    self->blocked_until_ms = INT64_MIN;
     self->window = fw_window_new(&window);
     int result = self->window ? open_socket(self) : -EINVAL;
     if (result != 0) {
@@ -147,10 +154,9 @@ static void pump(fw_publisher_t *self, int64_t now_ms)
     uint64_t request_id;
     fw_bytes_t frame;
     unsigned attempt;
-    while (self->socket && now_ms >= self->blocked_until_ms &&
-           fw_window_next(self->window, now_ms, &request_id, &frame, &attempt)) {
+    while (self->socket && fw_window_next(self->window, now_ms, &request_id, &frame, &attempt)) {
         if (fw_socket_send(self->socket, frame) != 0) {
-            self->blocked_until_ms = now_ms + FW_LIVENESS_BLOCKED_MS;
+            lose_connection(self, now_ms);
             return;
         }
         fw_window_sent(self->window, request_id, now_ms);
@@ -161,12 +167,24 @@ static void pump(fw_publisher_t *self, int64_t now_ms)
     }
 }
 
-static int refuse_size(size_t limit, size_t value, fw_refusal_t *ret_refusal)
+static int refuse_size(const char *field, const char *reason, size_t limit, size_t value,
+                       fw_refusal_t *ret_refusal)
 {
     *ret_refusal = (fw_refusal_t){.limit = limit, .value = value};
-    (void)snprintf(ret_refusal->field, sizeof ret_refusal->field, "event");
-    (void)snprintf(ret_refusal->reason, sizeof ret_refusal->reason, "is too large when encoded");
+    (void)snprintf(ret_refusal->field, sizeof ret_refusal->field, "%s", field);
+    (void)snprintf(ret_refusal->reason, sizeof ret_refusal->reason, "%s", reason);
     return -EMSGSIZE;
+}
+
+static int check(const fw_publisher_t *self, const fw_event_t *event, fw_refusal_t *ret_refusal)
+{
+    int result = fw_event_check(event, ret_refusal);
+    if (result != 0)
+        return result;
+    if (self->data_bytes_max > 0 && event->data.bytes.size > self->data_bytes_max)
+        return refuse_size("data", "is larger than the broker takes", self->data_bytes_max,
+                           event->data.bytes.size, ret_refusal);
+    return fw_window_full(self->window) ? -EAGAIN : 0;
 }
 
 int fw_publisher_send(fw_publisher_t *self, const fw_event_t *event, fw_ack_level_t level,
@@ -174,11 +192,9 @@ int fw_publisher_send(fw_publisher_t *self, const fw_event_t *event, fw_ack_leve
 {
     if (self->ending)
         return -ECANCELED;
-    int result = fw_event_check(event, ret_refusal);
+    int result = check(self, event, ret_refusal);
     if (result != 0)
         return result;
-    if (fw_window_full(self->window))
-        return -EAGAIN;
     char id[FW_EVENT_ID_RANDOM_SIZE + 1];
     fw_message_t message = {
         .kind = FW_MESSAGE_PUBLISH,
@@ -191,11 +207,9 @@ int fw_publisher_send(fw_publisher_t *self, const fw_event_t *event, fw_ack_leve
         message.publish.event.id = fw_event_id_random(id);
     fw_bytes_t frame = fw_codec_encode(self->codec, FW_LINK_PUBLISHER_UP, &message);
     /* The broker's socket would cut the connection, and every retry would do so again. */
-    size_t limit = FW_FRAME_SIZE_MAX;
-    if (self->event_bytes_max > 0 && self->event_bytes_max < limit)
-        limit = self->event_bytes_max;
-    if (frame.size > limit)
-        return refuse_size(limit, frame.size, ret_refusal);
+    if (frame.size > FW_FRAME_SIZE_MAX)
+        return refuse_size("event", "is too large when encoded", FW_FRAME_SIZE_MAX, frame.size,
+                           ret_refusal);
     result = fw_window_add(self->window, frame, now_ms);
     if (result != 0)
         return result;
@@ -219,7 +233,7 @@ static void take_welcome(fw_publisher_t *self, const fw_welcome_t *welcome, int6
     bool same =
         memcmp(self->broker_incarnation, welcome->incarnation.data, FW_INCARNATION_SIZE) == 0;
     bool begins = fw_liveness_welcomed(&self->liveness, now_ms);
-    self->event_bytes_max = welcome->event_bytes_max;
+    self->data_bytes_max = welcome->event_bytes_max;
     memcpy(self->broker_incarnation, welcome->incarnation.data, FW_INCARNATION_SIZE);
     if (begins || !same)
         fw_window_open(self->window, welcome->credit);
@@ -257,10 +271,7 @@ static void take_refusal(fw_publisher_t *self, const fw_refusal_t *refusal, int6
 {
     self->refusal = *refusal;
     fw_liveness_heard(&self->liveness, now_ms);
-    if (self->liveness.state != FW_LIVENESS_UP)
-        return;
-    fw_liveness_refused(&self->liveness, now_ms);
-    lose_link(self);
+    lose_connection(self, now_ms);
 }
 
 static void take_goodbye(fw_publisher_t *self, int64_t now_ms)
@@ -325,7 +336,7 @@ static void send_ping(fw_publisher_t *self, int64_t now_ms)
 {
     fw_message_t ping = {.kind = FW_MESSAGE_PING, .number = ++self->ping};
     if (send_message(self, &ping) != 0) {
-        fw_liveness_blocked(&self->liveness, now_ms);
+        lose_connection(self, now_ms);
         return;
     }
     /* No credit and nothing on the wire: no answer will ever tell that there is credit again. */
@@ -407,8 +418,6 @@ int64_t fw_publisher_deadline_ms(const fw_publisher_t *self, int64_t now_ms)
     if (self->more)
         return now_ms;
     int64_t deadline_ms = fw_window_deadline_ms(self->window, now_ms);
-    if (deadline_ms < self->blocked_until_ms)
-        deadline_ms = self->blocked_until_ms;
     int64_t alive_ms = fw_liveness_deadline_ms(&self->liveness);
     if (alive_ms < deadline_ms)
         deadline_ms = alive_ms;

@@ -107,11 +107,11 @@ static void says_hello_again_when_refused_but_not_in_a_storm(void **state)
     (void)state;
     fw_liveness_t self = up_at(0);
     fw_liveness_heard(&self, 5000);
-    fw_liveness_refused(&self, 5000);
+    fw_liveness_hello_again(&self, 5000);
     assert_int_equal(self.state, FW_LIVENESS_HELLO);
     assert_int_equal(fw_liveness_next(&self, 5000), FW_LIVENESS_SEND_HELLO);
     assert_true(fw_liveness_welcomed(&self, 5001));
-    fw_liveness_refused(&self, 5002);
+    fw_liveness_hello_again(&self, 5002);
     assert_int_equal(fw_liveness_next(&self, 5002), FW_LIVENESS_WAIT);
     assert_int_equal(fw_liveness_deadline_ms(&self), 6000);
 }
