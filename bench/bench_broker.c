@@ -36,7 +36,7 @@ typedef struct {
 
 static void fail(const char *what)
 {
-    fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
+    fprintf(stderr, "sessions: %s: %s\n", what, strerror(errno));
     exit(1);
 }
 

@@ -12,9 +12,10 @@
 #include <string.h>
 
 #include "bench/servers.h"
-#include "bench/sessions.h"
 #include "runtime/clock.h"
 #include "runtime/random.h"
+#include "tests/support/many_sessions.h"
+#include "tests/support/test_token.h"
 
 enum {
     ROUNDS = 5,
@@ -36,17 +37,18 @@ static double median(double *values, size_t count)
     return values[count / 2];
 }
 
-static bench_sessions_t *open_sessions(bench_server_t *server, bench_kind_t kind, size_t count,
-                                       const char *path, bench_frame_fn *frame, void *context)
+static many_sessions_t *open_sessions(bench_server_t *server, bench_kind_t kind, size_t count,
+                                      const char *path, many_sessions_frame_fn *frame,
+                                      void *context)
 {
-    bench_sessions_options_t options = {.host = "127.0.0.1",
-                                        .port = bench_server_port(server),
-                                        .count = count,
-                                        .path = kind == BENCH_BARE ? NULL : path,
-                                        .skip = kind == BENCH_BARE ? 0 : 1,
-                                        .frame = frame,
-                                        .context = context};
-    return bench_sessions_open(&options);
+    many_sessions_options_t options = {.host = "127.0.0.1",
+                                       .port = bench_server_port(server),
+                                       .count = count,
+                                       .path = kind == BENCH_BARE ? NULL : path,
+                                       .skip = kind == BENCH_BARE ? 0 : 1,
+                                       .frame = frame,
+                                       .context = context};
+    return many_sessions_open(&options);
 }
 
 static double fan_out(bench_kind_t kind, size_t sessions_count, size_t burst, size_t bursts)
@@ -54,21 +56,21 @@ static double fan_out(bench_kind_t kind, size_t sessions_count, size_t burst, si
     const char *payloads[BURST_MAX];
     char payload[PAYLOAD_SIZE + 3];
     bench_server_t *server = bench_server_start(kind);
-    bench_sessions_t *sessions = open_sessions(server, kind, sessions_count, "/ws", NULL, NULL);
+    many_sessions_t *sessions = open_sessions(server, kind, sessions_count, "/ws", NULL, NULL);
     (void)snprintf(payload, sizeof payload, "\"%0*d\"", PAYLOAD_SIZE, 7);
     for (size_t i = 0; i < burst; i++)
         payloads[i] = payload;
     for (int i = 0; i < 5; i++) {
         bench_server_publish(server, "broadcast", -1, payloads, burst);
-        bench_sessions_read_frames(sessions, sessions_count * burst);
+        many_sessions_read_frames(sessions, sessions_count * burst);
     }
     long long before = bench_server_cpu_us(server);
     for (size_t i = 0; i < bursts; i++) {
         bench_server_publish(server, "broadcast", -1, payloads, burst);
-        bench_sessions_read_frames(sessions, sessions_count * burst);
+        many_sessions_read_frames(sessions, sessions_count * burst);
     }
     double used = (double)(bench_server_cpu_us(server) - before);
-    bench_sessions_close(&sessions);
+    many_sessions_close(&sessions);
     bench_server_stop(&server);
     return used / (double)(sessions_count * burst * bursts);
 }
@@ -101,34 +103,16 @@ static void note_latency(void *context, size_t session, const char *payload, siz
             (double)(fw_clock_us() - strtoll(mark + 6, NULL, 10)) / 1000.0;
 }
 
-/* A token for any room. */
-static char *make_token(void)
-{
-    jwt_t *jwt = NULL;
-    if (r_jwt_init(&jwt) != RHN_OK || r_jwt_set_sign_alg(jwt, R_JWA_ALG_HS256) != RHN_OK ||
-        r_jwt_add_sign_key_symmetric(jwt, (const unsigned char *)BENCH_SECRET,
-                                     strlen(BENCH_SECRET)) != RHN_OK ||
-        r_jwt_set_claim_str_value(jwt, "sub", "bench") != RHN_OK ||
-        r_jwt_set_claim_int_value(jwt, "exp", (rhn_int_t)(fw_clock_wall_ms() / 1000 + 3600)) !=
-            RHN_OK) {
-        fprintf(stderr, "bench: cannot make a token\n");
-        exit(1);
-    }
-    char *token = r_jwt_serialize_signed(jwt, NULL, 0);
-    r_jwt_free(jwt);
-    return token;
-}
-
 static void latency(bench_kind_t kind, const char *name, size_t rooms)
 {
     char path[1024];
-    char *token = make_token();
+    char *token = fw_test_token(BENCH_SECRET, "bench");
     (void)snprintf(path, sizeof path, "/ws/room/%%zu?token=%s", token);
     r_free(token);
     latencies_t latencies = {.ms = calloc(LATENCY_EVENTS, sizeof(double))};
     fw_random_t random = {42};
     bench_server_t *server = bench_server_start(kind);
-    bench_sessions_t *sessions = open_sessions(server, kind, rooms, path, note_latency, &latencies);
+    many_sessions_t *sessions = open_sessions(server, kind, rooms, path, note_latency, &latencies);
     int64_t begin = fw_clock_us();
     for (int64_t i = 0; i < LATENCY_EVENTS;) {
         int64_t due = begin + i * 1000000 / EVENTS_A_SECOND;
@@ -141,9 +125,9 @@ static void latency(bench_kind_t kind, const char *name, size_t rooms)
             bench_server_publish(server, channel, (long)room, payloads, 1);
             i++;
         }
-        (void)bench_sessions_read(sessions, 0);
+        (void)many_sessions_read(sessions, 0);
     }
-    while (bench_sessions_read(sessions, 200) > 0)
+    while (many_sessions_read(sessions, 200) > 0)
         ;
     qsort(latencies.ms, latencies.count, sizeof(double), compare_double);
     printf("%-10s %8zu %8zu %10.3f %10.3f %10.3f\n", name, rooms, latencies.count,
@@ -151,7 +135,7 @@ static void latency(bench_kind_t kind, const char *name, size_t rooms)
            latencies.ms[latencies.count - 1]);
     (void)fflush(stdout);
     free(latencies.ms);
-    bench_sessions_close(&sessions);
+    many_sessions_close(&sessions);
     bench_server_stop(&server);
 }
 
@@ -159,10 +143,10 @@ static void memory(size_t count)
 {
     bench_server_t *server = bench_server_start(BENCH_FRESHWIRE);
     long long before = bench_server_rss(server);
-    bench_sessions_t *sessions = open_sessions(server, BENCH_FRESHWIRE, count, "/ws", NULL, NULL);
+    many_sessions_t *sessions = open_sessions(server, BENCH_FRESHWIRE, count, "/ws", NULL, NULL);
     printf("%zu idle sessions: %.0f bytes of user-space memory each\n", count,
            (double)(bench_server_rss(server) - before) / (double)count);
-    bench_sessions_close(&sessions);
+    many_sessions_close(&sessions);
     bench_server_stop(&server);
 }
 

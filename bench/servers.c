@@ -43,7 +43,7 @@ struct bench_server {
 
 static void fail(const char *what)
 {
-    fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
+    fprintf(stderr, "sessions: %s: %s\n", what, strerror(errno));
     exit(1);
 }
 

@@ -1,5 +1,5 @@
-/* sessions.c - see sessions.h.   SPDX-License-Identifier: MPL-2.0 */
-#include "bench/sessions.h"
+/* many_sessions.c - see many_sessions.h.   SPDX-License-Identifier: MPL-2.0 */
+#include "tests/support/many_sessions.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,8 +27,8 @@ typedef struct {
     size_t rest_size;
 } session_t;
 
-struct bench_sessions {
-    bench_sessions_options_t options;
+struct many_sessions {
+    many_sessions_options_t options;
     session_t *list;
     int epoll;
     size_t frames;  /* counted since the last look */
@@ -38,11 +38,11 @@ struct bench_sessions {
 
 static void fail(const char *what)
 {
-    fprintf(stderr, "bench: %s: %s\n", what, strerror(errno));
+    fprintf(stderr, "sessions: %s: %s\n", what, strerror(errno));
     exit(1);
 }
 
-static int dial(const bench_sessions_options_t *options)
+static int dial(const many_sessions_options_t *options)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)options->port)};
@@ -56,16 +56,17 @@ static int dial(const bench_sessions_options_t *options)
     return fd;
 }
 
-static void request_upgrade(const bench_sessions_t *self, size_t number)
+static void request_upgrade(const many_sessions_t *self, size_t number)
 {
     char path[512];
     char request[REQUEST_SIZE];
-    const char *mark = strstr(self->options.path, "%zu");
+    const char *given = self->options.paths ? self->options.paths[number] : self->options.path;
+    const char *mark = strstr(given, "%zu");
     if (mark)
-        (void)snprintf(path, sizeof path, "%.*s%zu%s", (int)(mark - self->options.path),
-                       self->options.path, number, mark + 3);
+        (void)snprintf(path, sizeof path, "%.*s%zu%s", (int)(mark - given), given, number,
+                       mark + 3);
     else
-        (void)snprintf(path, sizeof path, "%s", self->options.path);
+        (void)snprintf(path, sizeof path, "%s", given);
     int size = snprintf(request, sizeof request,
                         "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\n"
                         "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -75,7 +76,7 @@ static void request_upgrade(const bench_sessions_t *self, size_t number)
         fail("upgrade");
 }
 
-static void one_frame(bench_sessions_t *self, size_t number, const char *payload, size_t size)
+static void one_frame(many_sessions_t *self, size_t number, const char *payload, size_t size)
 {
     session_t *session = &self->list[number];
     if (session->to_skip > 0) {
@@ -89,7 +90,7 @@ static void one_frame(bench_sessions_t *self, size_t number, const char *payload
 }
 
 /* Takes complete frames off; returns the bytes used. */
-static size_t take_frames(bench_sessions_t *self, size_t number, const char *bytes, size_t size)
+static size_t take_frames(many_sessions_t *self, size_t number, const char *bytes, size_t size)
 {
     size_t at = 0;
     while (size - at >= 2) {
@@ -113,14 +114,14 @@ static size_t take_frames(bench_sessions_t *self, size_t number, const char *byt
     return at;
 }
 
-static size_t take_upgrade(bench_sessions_t *self, session_t *session, const char *bytes,
+static size_t take_upgrade(many_sessions_t *self, session_t *session, const char *bytes,
                            size_t size)
 {
     const char *end = memmem(bytes, size, "\r\n\r\n", 4);
     if (!end)
         return 0;
     if (strncmp(bytes, "HTTP/1.1 101", 12) != 0) {
-        fprintf(stderr, "bench: refused: %.*s\n", (int)(end - bytes), bytes);
+        fprintf(stderr, "sessions: refused: %.*s\n", (int)(end - bytes), bytes);
         exit(1);
     }
     session->upgraded = true;
@@ -129,7 +130,7 @@ static size_t take_upgrade(bench_sessions_t *self, session_t *session, const cha
     return (size_t)(end - bytes) + 4;
 }
 
-static void serve(bench_sessions_t *self, size_t number)
+static void serve(many_sessions_t *self, size_t number)
 {
     session_t *session = &self->list[number];
     size_t kept = session->rest_size;
@@ -156,7 +157,7 @@ static void serve(bench_sessions_t *self, size_t number)
     }
 }
 
-static bool poll_once(bench_sessions_t *self, int timeout_ms)
+static bool poll_once(many_sessions_t *self, int timeout_ms)
 {
     struct epoll_event events[256];
     int count = epoll_wait(self->epoll, events, 256, timeout_ms);
@@ -165,9 +166,9 @@ static bool poll_once(bench_sessions_t *self, int timeout_ms)
     return count > 0;
 }
 
-bench_sessions_t *bench_sessions_open(const bench_sessions_options_t *options)
+many_sessions_t *many_sessions_open(const many_sessions_options_t *options)
 {
-    bench_sessions_t *self = calloc(1, sizeof *self);
+    many_sessions_t *self = calloc(1, sizeof *self);
     if (!self)
         fail("memory");
     self->options = *options;
@@ -180,10 +181,10 @@ bench_sessions_t *bench_sessions_open(const bench_sessions_options_t *options)
         session_t *session = &self->list[i];
         session->fd = dial(options);
         session->to_skip = options->skip;
-        session->upgraded = !options->path;
+        session->upgraded = !options->path && !options->paths;
         if (!session->upgraded || session->to_skip > 0)
             self->waiting++;
-        if (options->path)
+        if (!session->upgraded)
             request_upgrade(self, i);
         if (epoll_ctl(self->epoll, EPOLL_CTL_ADD, session->fd, &event) != 0)
             fail("epoll_ctl");
@@ -194,9 +195,9 @@ bench_sessions_t *bench_sessions_open(const bench_sessions_options_t *options)
     return self;
 }
 
-void bench_sessions_close(bench_sessions_t **self_p)
+void many_sessions_close(many_sessions_t **self_p)
 {
-    bench_sessions_t *self = *self_p;
+    many_sessions_t *self = *self_p;
     for (size_t i = 0; i < self->options.count; i++) {
         close(self->list[i].fd);
         free(self->list[i].rest);
@@ -207,14 +208,14 @@ void bench_sessions_close(bench_sessions_t **self_p)
     *self_p = NULL;
 }
 
-size_t bench_sessions_read(bench_sessions_t *self, int timeout_ms)
+size_t many_sessions_read(many_sessions_t *self, int timeout_ms)
 {
     self->frames = 0;
     (void)poll_once(self, timeout_ms);
     return self->frames;
 }
 
-void bench_sessions_read_frames(bench_sessions_t *self, size_t frames)
+void many_sessions_read_frames(many_sessions_t *self, size_t frames)
 {
     for (self->frames = 0; self->frames < frames;)
         if (!poll_once(self, SILENCE_MS_MAX)) {
