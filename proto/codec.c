@@ -92,7 +92,7 @@ void fw_codec_destroy(fw_codec_t **self_p)
 uint8_t *fw_codec_reserve(fw_codec_t *self, size_t size)
 {
     bool wasteful = self->capacity > BUFFER_KEPT_SIZE_MAX && size <= BUFFER_KEPT_SIZE_MAX / 2;
-    if (size > self->capacity || wasteful) {
+    if (!self->buffer || size > self->capacity || wasteful) {
         free(self->buffer);
         self->capacity = size < BUFFER_SIZE_MIN ? BUFFER_SIZE_MIN : size + size / 2;
         self->buffer = malloc(self->capacity);

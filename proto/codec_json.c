@@ -133,10 +133,10 @@ static void write_message(fw_json_t *json, const ProtobufCMessage *message)
 /* Valid JSON holds line breaks between its tokens only, so that a space does as well. */
 static void write_line(fw_json_t *json, fw_bytes_t text)
 {
-    char *copy = json->buffer + json->needed;
     fw_json_raw(json, text.data, text.size);
-    if (json->needed > json->size)
+    if (json->needed > json->size || text.size == 0)
         return;
+    char *copy = json->buffer + (json->needed - text.size);
     for (size_t i = 0; i < text.size; i++)
         if (copy[i] == '\n' || copy[i] == '\r')
             copy[i] = ' ';

@@ -371,6 +371,15 @@ static void puts_the_topic_before_the_body(void **state)
     assert_memory_equal(frame.data, "!hb", 3);
 }
 
+/* Found by the fuzzer: a new codec had no buffer, and added 0 to NULL. */
+static void writes_an_empty_message_as_its_first(void **state)
+{
+    fw_event_t event = {.type = FW_TEXT_NONE};
+    fw_bytes_t frame = fw_codec_encode_publication(*state, &event);
+    assert_non_null(frame.data);
+    assert_int_equal(frame.size, 0);
+}
+
 static void carries_the_largest_event_there_is(void **state)
 {
     uint8_t *data = malloc(FW_PAYLOAD_SIZE_MAX);
@@ -414,6 +423,7 @@ int main(void)
         TEST(keeps_typed_data_typed_from_publish_to_publication),
         TEST(keeps_a_message_alive_while_a_publication_is_decoded),
         TEST(puts_the_topic_before_the_body),
+        TEST(writes_an_empty_message_as_its_first),
         TEST(carries_the_largest_event_there_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
