@@ -112,3 +112,58 @@ box() {
     for line in "$@"; do printf '| %-*s |\n' "$width" "$line"; done
     printf '+%s+\n\n' "$(printf '%*s' $((width + 2)) '' | tr ' ' '-')"
 }
+
+# A secret of this checkout, made once: tokens stay valid over restarts.
+development_secret() {
+    local file=$run_folder/jwt-secret
+    if [[ ! -s $file ]]; then (umask 077 && head -c 32 /dev/urandom | base64 -w 0 >"$file"); fi
+    cat "$file"
+}
+
+command_run() {
+    local tour_host=127.0.0.1 name
+    setup_all
+    task_hint[build]="after a fix, './dev run' goes on where it stopped"
+    must_run build "Build freshwire" "$logs/build-release.log" build_preset release freshwire
+    setup_page
+    mkdir -p "$run_folder/redis"
+    trap on_run_exit EXIT
+
+    port_for redis 6379
+    port_for gateway 8080
+    port_for admin 9090
+    port_for fire 7001
+    port_for publish 7002
+    port_for app 8000
+
+    service_start redis redis-server --bind 127.0.0.1 --port "$port_redis" --dir "$run_folder/redis" --save '' --appendonly no
+    service_wait redis redis-cli -p "$port_redis" ping
+
+    export FRESHWIRE_GATEWAY_JWT_SECRET FRESHWIRE_GATEWAY_PUBLISH_KEYS
+    FRESHWIRE_GATEWAY_JWT_SECRET=$(development_secret)
+    FRESHWIRE_GATEWAY_PUBLISH_KEYS=development
+    service_start freshwire build/release/freshwire all --gateway-listen "127.0.0.1:$port_gateway" \
+        --admin-listen "127.0.0.1:$port_admin" --broker-ports-fire "$port_fire" --broker-ports-publish "$port_publish" \
+        --worker-redis-url "redis://127.0.0.1:$port_redis"
+    service_wait freshwire curl -fsS "http://127.0.0.1:$port_admin/readyz"
+
+    service_start app env "PYTHONPATH=$root/clients/python/src" \
+        /usr/bin/python3 -m uvicorn --app-dir examples/projects app.main:app --host 127.0.0.1 --port "$port_app"
+    service_wait app curl -fsS "http://127.0.0.1:$port_app/health"
+
+    box "Open  http://127.0.0.1:$port_app  in two windows: what you change in one shows in the other." \
+        "" \
+        "Publish     curl http://127.0.0.1:$port_gateway/v1/events -H 'Authorization: Bearer development' …  (see README.md)" \
+        "Watch       build/release/freshwire tail" \
+        "Health      http://127.0.0.1:$port_admin/readyz    metrics  http://127.0.0.1:$port_admin/metrics" \
+        "Logs        .run/freshwire.log  .run/app.log  .run/redis.log" \
+        "" \
+        "Ctrl-C stops everything."
+
+    while true; do
+        for name in "${services[@]}"; do
+            if ! service_alive "$name"; then service_died "$name"; fi
+        done
+        sleep 0.5
+    done
+}
