@@ -120,8 +120,56 @@ development_secret() {
     cat "$file"
 }
 
+# What freshwire runs with; its other commands (tail, publish, token) take the same file.
+write_configuration() {
+    (umask 077 && cat >"$run_folder/freshwire.yaml") <<END
+admin:
+  listen: 127.0.0.1:$port_admin
+broker:
+  ports:
+    fire: $port_fire
+    publish: $port_publish
+    jobs: $port_jobs
+    events: $port_events
+    control: $port_control
+worker:
+  redis_url: redis://127.0.0.1:$port_redis
+gateway:
+  listen: 127.0.0.1:$port_gateway
+  jwt_secret: $(development_secret)
+  publish_keys: [development]
+END
+}
+
+start_redis() {
+    service_start redis redis-server --bind 127.0.0.1 --port "$port_redis" --dir "$run_folder/redis" --save '' --appendonly no
+    service_wait redis redis-cli -p "$port_redis" ping
+}
+
+start_freshwire() {
+    write_configuration
+    service_start freshwire build/release/freshwire all --config .run/freshwire.yaml
+    service_wait freshwire curl -fsS "http://127.0.0.1:$port_admin/readyz"
+}
+
+start_app() {
+    service_start app env "PYTHONPATH=$root/clients/python/src" \
+        /usr/bin/python3 -m uvicorn --app-dir examples/projects app.main:app --host 127.0.0.1 --port "$port_app"
+    service_wait app curl -fsS "http://127.0.0.1:$port_app/health"
+}
+
+# Stays until Ctrl-C, or until one of the services ends by itself.
+watch_services() {
+    local name
+    while true; do
+        for name in "${services[@]}"; do
+            if ! service_alive "$name"; then service_died "$name"; fi
+        done
+        sleep 0.5
+    done
+}
+
 command_run() {
-    local tour_host=127.0.0.1 name
     setup_all
     task_hint[build]="after a fix, './dev run' goes on where it stopped"
     must_run build "Build freshwire" "$logs/build-release.log" build_preset release freshwire
@@ -132,38 +180,24 @@ command_run() {
     port_for redis 6379
     port_for gateway 8080
     port_for admin 9090
+    port_for app 8000
     port_for fire 7001
     port_for publish 7002
-    port_for app 8000
+    port_for jobs 7003
+    port_for events 7004
+    port_for control 7005
 
-    service_start redis redis-server --bind 127.0.0.1 --port "$port_redis" --dir "$run_folder/redis" --save '' --appendonly no
-    service_wait redis redis-cli -p "$port_redis" ping
-
-    export FRESHWIRE_GATEWAY_JWT_SECRET FRESHWIRE_GATEWAY_PUBLISH_KEYS
-    FRESHWIRE_GATEWAY_JWT_SECRET=$(development_secret)
-    FRESHWIRE_GATEWAY_PUBLISH_KEYS=development
-    service_start freshwire build/release/freshwire all --gateway-listen "127.0.0.1:$port_gateway" \
-        --admin-listen "127.0.0.1:$port_admin" --broker-ports-fire "$port_fire" --broker-ports-publish "$port_publish" \
-        --worker-redis-url "redis://127.0.0.1:$port_redis"
-    service_wait freshwire curl -fsS "http://127.0.0.1:$port_admin/readyz"
-
-    service_start app env "PYTHONPATH=$root/clients/python/src" \
-        /usr/bin/python3 -m uvicorn --app-dir examples/projects app.main:app --host 127.0.0.1 --port "$port_app"
-    service_wait app curl -fsS "http://127.0.0.1:$port_app/health"
-
+    start_redis
+    start_freshwire
+    start_app
     box "Open  http://127.0.0.1:$port_app  in two windows: what you change in one shows in the other." \
         "" \
-        "Publish     curl http://127.0.0.1:$port_gateway/v1/events -H 'Authorization: Bearer development' …  (see README.md)" \
-        "Watch       build/release/freshwire tail" \
-        "Health      http://127.0.0.1:$port_admin/readyz    metrics  http://127.0.0.1:$port_admin/metrics" \
-        "Logs        .run/freshwire.log  .run/app.log  .run/redis.log" \
+        "Publish   build/release/freshwire publish --config .run/freshwire.yaml --type hello --channel broadcast" \
+        "          or POST http://127.0.0.1:$port_gateway/v1/events with 'Authorization: Bearer development' (README.md)" \
+        "Watch     build/release/freshwire tail --config .run/freshwire.yaml" \
+        "Health    http://127.0.0.1:$port_admin/readyz   metrics  http://127.0.0.1:$port_admin/metrics" \
+        "Logs      .run/freshwire.log  .run/app.log  .run/redis.log" \
         "" \
         "Ctrl-C stops everything."
-
-    while true; do
-        for name in "${services[@]}"; do
-            if ! service_alive "$name"; then service_died "$name"; fi
-        done
-        sleep 0.5
-    done
+    watch_services
 }
