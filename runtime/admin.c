@@ -337,10 +337,11 @@ static void run(zsock_t *pipe, void *args)
 
 static void make_metrics(fw_admin_t *self)
 {
-    for (size_t i = 0; i < STATUS_COUNT; i++)
+    for (size_t i = 0; i < STATUS_COUNT; i++) {
         self->answered[i] =
             fw_metrics_counter(self->metrics, "freshwire_admin_requests_total",
                                "Requests answered on the admin port.", statuses[i].labels);
+    }
     self->refused = fw_metrics_counter(
         self->metrics, "freshwire_admin_connections_refused_total",
         "Connections to the admin port closed because 64 were open already.", "");

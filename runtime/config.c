@@ -105,6 +105,7 @@ static int read_file_layer(fw_config_t *self, const char *file, fw_config_error_
         fw_config_show(file, shown);
         return fw_config_fail(ret_error, result, "%s: %s", shown, strerror(-result));
     }
+    assert(bytes);
     result = fw_config_read_yaml(self, file, bytes, size, ret_error);
     /* It may have held secrets. */
     explicit_bzero(bytes, size);

@@ -1,4 +1,5 @@
 /* config_layers.c - environment and flags.   SPDX-License-Identifier: MPL-2.0 */
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -104,9 +105,9 @@ static int read_variable(fw_config_t *self, const char *entry, fw_config_error_t
     char *name = fw_copy_text(entry, (size_t)(equals - entry));
     meaning_t meaning = find_variable(self, name);
     int result = 0;
+    fw_config_place_t place = {FW_LAYER_ENVIRONMENT, name};
     if (meaning.option >= 0)
-        result = set(self, meaning, (fw_config_place_t){FW_LAYER_ENVIRONMENT, name}, equals + 1,
-                     ret_error);
+        result = set(self, meaning, place, equals + 1, ret_error);
     else if (!is_service_link(name, equals + 1))
         result = fail_unknown(self, fw_config_variable, name, "variable", ret_error);
     free(name);
@@ -150,8 +151,10 @@ static int read_flag(fw_config_t *self, int argc, char *const *argv, int *ret_us
             value = argv[1];
         *ret_used = 2;
     }
-    if (result == 0)
+    if (result == 0) {
+        assert(value);
         result = set(self, meaning, (fw_config_place_t){FW_LAYER_FLAGS, name}, value, ret_error);
+    }
     free(name);
     return result;
 }

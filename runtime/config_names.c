@@ -14,8 +14,12 @@ void fw_config_variable(const char *path, char ret_name[FW_CONFIG_NAME_MAX])
     assert(sizeof prefix + size <= FW_CONFIG_NAME_MAX);
     memcpy(ret_name, prefix, sizeof prefix);
     char *cursor = ret_name + sizeof prefix - 1;
-    for (size_t i = 0; i < size; i++)
-        *cursor++ = path[i] == '.' ? '_' : (char)toupper((unsigned char)path[i]);
+    for (size_t i = 0; i < size; i++) {
+        *cursor = (char)toupper((unsigned char)path[i]);
+        if (*cursor == '.')
+            *cursor = '_';
+        cursor++;
+    }
     *cursor = 0;
 }
 
@@ -24,8 +28,11 @@ void fw_config_flag(const char *path, char ret_name[FW_CONFIG_NAME_MAX])
     size_t size = strlen(path);
     assert(size + 3 <= FW_CONFIG_NAME_MAX);
     memcpy(ret_name, "--", 2);
-    for (size_t i = 0; i < size; i++)
-        ret_name[i + 2] = path[i] == '.' || path[i] == '_' ? '-' : path[i];
+    for (size_t i = 0; i < size; i++) {
+        ret_name[i + 2] = path[i];
+        if (path[i] == '.' || path[i] == '_')
+            ret_name[i + 2] = '-';
+    }
     ret_name[size + 2] = 0;
 }
 

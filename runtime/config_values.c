@@ -387,6 +387,7 @@ int fw_config_set_from_file(fw_config_t *self, size_t option, fw_config_place_t 
         return fw_config_fail(ret_error, result, "%s: %s: cannot read \"%s\": %s", place.origin,
                               self->table[option].path, shown, strerror(-result));
     }
+    assert(bytes);
     result = set_content(self, option, place, bytes, size, ret_error);
     explicit_bzero(bytes, size);
     free(bytes);

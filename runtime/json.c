@@ -41,7 +41,8 @@ static size_t sequence_size(const uint8_t *bytes)
 static size_t escape_code(uint8_t code, char piece[FW_JSON_PIECE_MAX])
 {
     static const char digits[] = "0123456789abcdef";
-    memcpy(piece, "\\u00", 4);
+    static const char begin[4] = {'\\', 'u', '0', '0'};
+    memcpy(piece, begin, sizeof begin);
     piece[4] = digits[code >> 4];
     piece[5] = digits[code & 15];
     return 6;
@@ -71,8 +72,9 @@ size_t fw_json_escape(const char **text_p, char piece[FW_JSON_PIECE_MAX])
     size_t size = sequence_size((const uint8_t *)text);
     *text_p = text + (size ? size : 1);
     if (size == 0) {
-        memcpy(piece, "\xef\xbf\xbd", 3);
-        return 3;
+        static const char replacement[3] = {'\xef', '\xbf', '\xbd'}; /* U+FFFD */
+        memcpy(piece, replacement, sizeof replacement);
+        return sizeof replacement;
     }
     if (size == 1)
         return escape_ascii(*text, piece);

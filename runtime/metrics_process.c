@@ -4,6 +4,8 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -26,17 +28,39 @@ static void write_cpu(FILE *out)
                   us % 1000000);
 }
 
+/* The content of a small file of the kernel's, cut to its size; false when it cannot be read. */
+static bool read_file(const char *path, char *ret_text, size_t size)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    size_t got = fread(ret_text, 1, size - 1, file);
+    (void)fclose(file);
+    ret_text[got] = 0;
+    return got > 0;
+}
+
+/* The number at the cursor, which moves behind it; -1 when there is none. */
+static int64_t read_number(const char **cursor_p)
+{
+    char *end = NULL;
+    long long number = strtoll(*cursor_p, &end, 10);
+    if (end == *cursor_p || number < 0)
+        return -1;
+    *cursor_p = end;
+    return number;
+}
+
 static void write_memory(FILE *out)
 {
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (!file)
+    char text[256];
+    if (!read_file("/proc/self/statm", text, sizeof text))
         return;
-    int64_t virtual_pages = 0;
-    int64_t resident_pages = 0;
-    int found = fscanf(file, "%" SCNd64 " %" SCNd64, &virtual_pages, &resident_pages);
-    (void)fclose(file);
+    const char *cursor = text;
+    int64_t virtual_pages = read_number(&cursor);
+    int64_t resident_pages = read_number(&cursor);
     int64_t page = sysconf(_SC_PAGESIZE);
-    if (found != 2 || page <= 0)
+    if (virtual_pages < 0 || resident_pages < 0 || page <= 0)
         return;
     write_head(out, "process_virtual_memory_bytes", "gauge", "Address space of the process.");
     (void)fprintf(out, "process_virtual_memory_bytes %" PRId64 "\n", virtual_pages * page);
@@ -69,19 +93,14 @@ static void write_descriptors(FILE *out)
 static int64_t start_ticks(void)
 {
     char line[1024];
-    FILE *file = fopen("/proc/self/stat", "re");
-    if (!file)
+    if (!read_file("/proc/self/stat", line, sizeof line))
         return -1;
-    size_t size = fread(line, 1, sizeof line - 1, file);
-    (void)fclose(file);
-    line[size] = 0;
     /* The second field is the program's name and may hold anything; the 22nd is 20 fields behind
      * its bracket. */
     const char *cursor = strrchr(line, ')');
     for (int field = 2; cursor && field < 22; field++)
         cursor = strchr(cursor + 1, ' ');
-    int64_t ticks;
-    return cursor && sscanf(cursor, "%" SCNd64, &ticks) == 1 ? ticks : -1;
+    return cursor ? read_number(&cursor) : -1;
 }
 
 /* Wall-clock second of the boot, or -1. */
@@ -90,11 +109,15 @@ static int64_t boot_seconds(void)
     FILE *file = fopen("/proc/stat", "re");
     if (!file)
         return -1;
-    char line[512];
+    /* The lines before it are as long as the machine has interrupts: read in pieces. */
+    static const char key[] = "btime ";
+    char piece[512];
     int64_t seconds = -1;
-    while (fgets(line, sizeof line, file))
-        if (sscanf(line, "btime %" SCNd64, &seconds) == 1)
-            break;
+    while (seconds < 0 && fgets(piece, sizeof piece, file)) {
+        const char *cursor = piece + strlen(key);
+        if (strncmp(piece, key, strlen(key)) == 0)
+            seconds = read_number(&cursor);
+    }
     (void)fclose(file);
     return seconds;
 }

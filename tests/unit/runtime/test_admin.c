@@ -176,12 +176,15 @@ static void garbage_and_giant_headers_disturb_nobody(void **state)
         assert_true(send(fd, bytes, sizeof bytes, MSG_NOSIGNAL) > 0);
         (void)close(fd);
     }
-    char *request = fw_alloc(20000, 1);
-    memset(request, 'a', 19999);
-    memcpy(request, "GET /metrics HTTP/1.1\r\nX-Large: ", 32);
-    memcpy(request + 19995, "\r\n\r\n", 4);
+    enum { LARGE = 20000 };
+    char *value = fw_alloc(LARGE + 1, 1);
+    memset(value, 'a', LARGE);
+    char *request = fw_alloc(LARGE + 100, 1);
+    int size =
+        snprintf(request, LARGE + 100, "GET /metrics HTTP/1.1\r\nX-Large: %s\r\n\r\n", value);
+    free(value);
     int fd = connect_to(fixture);
-    (void)!send(fd, request, 19999, MSG_NOSIGNAL);
+    (void)!send(fd, request, (size_t)size, MSG_NOSIGNAL);
     char *answer = read_until(fd, NULL);
     assert_null(strstr(answer, " 200 "));
     free(answer);

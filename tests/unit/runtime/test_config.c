@@ -68,20 +68,49 @@ static void drop_file(scratch_t *file)
     (void)unlink(file->path);
 }
 
-enum { ARGUMENTS_MAX = 16 };
+/* A NULL-ended array of copies, as main has them; freed by drop_texts. */
+typedef struct {
+    char **texts;
+    size_t count;
+    char **all; /* texts as they were: the loader moves them */
+} texts_t;
 
-/* Loads from copies of the arguments, since the loader moves them. */
+static texts_t copy_texts(const char *first, const char *const *others)
+{
+    size_t count = first ? 1 : 0;
+    while (others && others[count - (first ? 1 : 0)])
+        count++;
+    texts_t copy = {.texts = calloc(count + 1, sizeof(char *)),
+                    .count = count,
+                    .all = calloc(count + 1, sizeof(char *))};
+    assert_true(copy.texts && copy.all);
+    for (size_t i = 0; i < count; i++) {
+        const char *text = first ? (i == 0 ? first : others[i - 1]) : others[i];
+        copy.texts[i] = copy.all[i] = strdup(text);
+    }
+    return copy;
+}
+
+static void drop_texts(texts_t *self)
+{
+    for (size_t i = 0; i < self->count; i++)
+        free(self->all[i]);
+    free(self->all);
+    free(self->texts);
+}
+
 static int load(const char *file, const char *const *environment, const char *const *flags,
                 fw_config_t **ret_config, char *ret_error)
 {
-    char *argv[ARGUMENTS_MAX] = {(char *)(uintptr_t) "freshwire"};
-    int argc = 1;
-    for (; flags && flags[argc - 1]; argc++)
-        argv[argc] = (char *)(uintptr_t)flags[argc - 1];
+    texts_t variables = copy_texts(NULL, environment);
+    texts_t arguments = copy_texts("freshwire", flags);
+    int argc = (int)arguments.count;
     fw_config_error_t error = {.text = ""};
-    int result = fw_config_load(table, COUNT, file, (char *const *)(uintptr_t)environment, &argc,
-                                argv, ret_config, &error);
+    int result = fw_config_load(table, COUNT, file, variables.texts, &argc, arguments.texts,
+                                ret_config, &error);
     (void)snprintf(ret_error, sizeof error.text, "%s", error.text);
+    drop_texts(&variables);
+    drop_texts(&arguments);
     return result;
 }
 
@@ -351,17 +380,11 @@ static void flags_win_over_environment_and_that_over_the_file(void **state)
 static void what_is_no_flag_is_left_to_the_caller(void **state)
 {
     (void)state;
-    char *argv[] = {(char *)(uintptr_t) "freshwire",
-                    (char *)(uintptr_t) "gateway",
-                    (char *)(uintptr_t) "--broker-credit",
-                    (char *)(uintptr_t) "7",
-                    (char *)(uintptr_t) "-v",
-                    (char *)(uintptr_t) "--no-gateway-anonymous",
-                    (char *)(uintptr_t) "more",
-                    (char *)(uintptr_t) "--",
-                    (char *)(uintptr_t) "--log-level=debug",
-                    NULL};
-    int argc = 9;
+    texts_t arguments =
+        copy_texts("freshwire", TEXTS("gateway", "--broker-credit", "7", "-v",
+                                      "--no-gateway-anonymous", "more", "--", "--log-level=debug"));
+    char **argv = arguments.texts;
+    int argc = (int)arguments.count;
     fw_config_t *config = NULL;
     fw_config_error_t error;
     assert_int_equal(fw_config_load(table, COUNT, NULL, NULL, &argc, argv, &config, &error), 0);
@@ -374,6 +397,7 @@ static void what_is_no_flag_is_left_to_the_caller(void **state)
     assert_false(fw_config_bool(config, "gateway.anonymous"));
     assert_string_equal(fw_config_text(config, "log.level"), "info");
     fw_config_destroy(&config);
+    drop_texts(&arguments);
 }
 
 static void lists_are_split_at_commas_and_secrets_at_lines(void **state)

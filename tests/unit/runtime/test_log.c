@@ -181,15 +181,11 @@ static void a_json_line_has_its_time_level_actor_and_fields(void **state)
         strstr(text, "\"level\":\"debug\",\"actor\":\"broker\",\"msg\":\"worker joined\""));
     assert_non_null(strstr(text, "\"worker\":\"w-1\""));
     assert_non_null(strstr(text, "\"error\":\"Address already in use\"}\n"));
-    char zone = 0;
-    int year = 0;
-    int fraction_end = 0;
-    assert_int_equal(sscanf(text, "{\"ts\":\"%4d-%*2d-%*2dT%*2d:%*2d:%*2d.%*6d%c%n", &year, &zone,
-                            &fraction_end),
-                     2);
-    assert_true(year >= 2024);
-    assert_int_equal(zone, 'Z');
-    assert_int_equal(fraction_end, strlen("{\"ts\":\"2026-01-01T00:00:00.000000Z"));
+    /* Each digit of the time is one, and the rest stands where RFC 3339 has it. */
+    static const char shape[] = "{\"ts\":\"0000-00-00T00:00:00.000000Z\",";
+    for (size_t i = 0; i < strlen(shape); i++)
+        assert_true(shape[i] == '0' ? text[i] >= '0' && text[i] <= '9' : text[i] == shape[i]);
+    assert_true(strtol(text + strlen("{\"ts\":\""), NULL, 10) >= 2024);
     free(text);
 }
 
@@ -308,7 +304,8 @@ enum { WRITERS = 4, LINES = 200 };
 
 static void *write_lines(void *args)
 {
-    fw_log_set_actor(args);
+    const char *const *name = args;
+    fw_log_set_actor(*name);
     char padding[200];
     memset(padding, 'p', sizeof padding - 1);
     padding[sizeof padding - 1] = 0;
@@ -320,13 +317,12 @@ static void *write_lines(void *args)
 static void lines_of_many_threads_are_never_mixed(void **state)
 {
     (void)state;
-    static const char *const names[WRITERS] = {"one", "two", "three", "four"};
+    const char *names[WRITERS] = {"one", "two", "three", "four"};
     fw_log_setup(FW_LOG_INFO, FW_LOG_JSON);
     capture_t capture = begin_capture();
     pthread_t threads[WRITERS];
     for (int i = 0; i < WRITERS; i++)
-        assert_int_equal(
-            pthread_create(&threads[i], NULL, write_lines, (void *)(uintptr_t)names[i]), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, write_lines, &names[i]), 0);
     for (int i = 0; i < WRITERS; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
     char *text = end_capture(&capture);

@@ -429,7 +429,7 @@ static void the_options_of_each_role_are_set(void **state)
     assert_int_equal(option_of(router, ZMQ_TCP_KEEPALIVE), 1);
     assert_int_equal(option_of(router, ZMQ_TCP_KEEPALIVE_IDLE), 10);
     assert_int_equal(option_of(router, ZMQ_TCP_MAXRT), 10000);
-    assert_true(size_limit_of(router) == 1024 * 1024);
+    assert_true(size_limit_of(router) == INT64_C(1024) * 1024);
     zsock_destroy(&router);
 
     zsock_t *xpub = open_socket(FW_SOCKET_XPUB_BIND, "tcp://127.0.0.1:*");
@@ -445,7 +445,7 @@ static void the_options_of_each_role_are_set(void **state)
     assert_int_equal(option_of(sub, ZMQ_RECONNECT_IVL_MAX), 8000);
     assert_int_equal(option_of(sub, ZMQ_CONNECT_TIMEOUT), 2000);
     assert_int_equal(option_of(sub, ZMQ_IMMEDIATE), 0);
-    assert_true(size_limit_of(sub) == 8 * 1024 * 1024);
+    assert_true(size_limit_of(sub) == INT64_C(8) * 1024 * 1024);
     zsock_destroy(&sub);
 
     zsock_t *dealer = open_socket(FW_SOCKET_DEALER_CONNECT, "tcp://127.0.0.1:9");
