@@ -497,6 +497,8 @@ static void start(purger_t *self)
     (void)timer;
 }
 
+/* Leaves Redis and then the broker: what Redis has not answered by now fails, and the broker is
+ * told so. */
 static void end(purger_t *self)
 {
     size_t unanswered = fw_job_table_count(self->jobs);
@@ -504,6 +506,12 @@ static void end(purger_t *self)
     if (unanswered > 0 || patterns > 0) {
         fw_log(FW_LOG_WARN, "stopped with work undone", FW_KV_UINT("jobs", unanswered),
                FW_KV_UINT("patterns", patterns));
+    }
+    fw_sweeper_destroy(&self->sweeper);
+    fw_redis_link_destroy(&self->redis);
+    assert(fw_job_table_count(self->jobs) == 0);
+    if (self->redis_up) {
+        fw_gauge_add(self->metrics->redis_connected, -1);
     }
     if (self->link.state != FW_JOB_LINK_AWAY) {
         say_goodbye(self, fw_clock_ms());
@@ -513,19 +521,9 @@ static void end(purger_t *self)
         zsock_set_linger(self->socket, GOODBYE_LINGER_MS);
     }
     close_socket(self);
-    if (self->redis_up) {
-        fw_gauge_add(self->metrics->redis_connected, -1);
-    }
     fw_condition_set(self->args->redis_up, false);
     fw_condition_set(self->args->broker_up, false);
-    fw_gauge_add(self->metrics->outstanding, -(int64_t)unanswered);
     fw_pulse_end(self->args->pulse);
-}
-
-static void destroy(purger_t *self)
-{
-    fw_sweeper_destroy(&self->sweeper);
-    fw_redis_link_destroy(&self->redis);
     fw_purge_pipeline_destroy(&self->pipeline);
     fw_job_table_destroy(&self->jobs);
     zloop_destroy(&self->loop);
@@ -544,5 +542,4 @@ void fw_purger_run(zsock_t *pipe, void *args)
         zloop_start(self.loop);
     }
     end(&self);
-    destroy(&self);
 }
