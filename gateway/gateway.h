@@ -48,9 +48,12 @@ int fw_gateway_start(const fw_gateway_config_t *config, fw_metrics_t *metrics, f
                      fw_gateway_t **ret_gateway) __attribute__((warn_unused_result));
 /* The port of the public listener. */
 int fw_gateway_port(const fw_gateway_t *self);
-/* Drains: unready at once, sessions closed with 4000 paced over the drain window; then joins.
- * NULL-safe. A second call from fw_gateway_abort's place is not needed: abort ends a drain that
- * another thread waits in. */
+/* Unready at once, then sessions are closed with 4000 paced over the drain window. Returns when
+ * that is over, or soon after fw_gateway_abort; at once when it was done before. */
+void fw_gateway_drain(fw_gateway_t *self);
+/* Drains, unless that was done, and joins. NULL-safe. No other thread may use the gateway any more.
+ */
 void fw_gateway_stop(fw_gateway_t **self_p);
-/* Closes every session now and makes a running fw_gateway_stop return soon; any thread. */
+/* Closes every session now and makes a running or later drain return soon; any thread, any number
+ * of times, while the gateway lives. */
 void fw_gateway_abort(fw_gateway_t *self);
