@@ -121,8 +121,10 @@ class Database:
             await connection.execute("BEGIN")
             yield connection
         finally:
-            await connection.execute("ROLLBACK")
-            self._readers.put_nowait(connection)
+            try:
+                await connection.execute("ROLLBACK")
+            finally:
+                self._readers.put_nowait(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

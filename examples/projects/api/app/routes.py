@@ -27,7 +27,7 @@ from .reads import Reads
 MEMBERS_MAX = 100
 # A number, not a text: "1", "01" and "1.0" would be one row, but three keys and three tags, and a
 # change of project 1 would leave the entry of project 01 alone.
-RowId = Path(ge=1, le=2**53)
+ROW_ID_MAX = 2**53
 
 
 class Login(BaseModel):
@@ -124,7 +124,7 @@ def _projects(router: APIRouter, services: Services) -> None:
 
     @router.get("/projects/{project_id}")
     async def get_project(
-        project_id: int = RowId, _: Principal = Depends(services.tokens.anyone)
+        project_id: int = Path(ge=1, le=ROW_ID_MAX), _: Principal = Depends(services.tokens.anyone)
     ) -> Any:
         project = await services.reads.read(
             "/api/projects/{id}",
@@ -159,7 +159,7 @@ def _projects(router: APIRouter, services: Services) -> None:
     @router.put("/projects/{project_id}")
     async def update_project(
         body: ProjectChange,
-        project_id: int = RowId,
+        project_id: int = Path(ge=1, le=ROW_ID_MAX),
         who: Principal = Depends(services.tokens.signed_in),
         events: Events = Depends(services.sync_events),
     ) -> Any:
@@ -181,7 +181,7 @@ def _projects(router: APIRouter, services: Services) -> None:
 
     @router.delete("/projects/{project_id}")
     async def delete_project(
-        project_id: int = RowId,
+        project_id: int = Path(ge=1, le=ROW_ID_MAX),
         who: Principal = Depends(services.tokens.signed_in),
         events: Events = Depends(services.sync_events),
     ) -> Any:
@@ -210,7 +210,7 @@ def _teams(router: APIRouter, services: Services) -> None:
     @router.put("/teams/{team_id}")
     async def update_team(
         body: TeamChange,
-        team_id: int = RowId,
+        team_id: int = Path(ge=1, le=ROW_ID_MAX),
         who: Principal = Depends(services.tokens.signed_in),
         events: Events = Depends(services.sync_events),
     ) -> Any:
@@ -303,7 +303,7 @@ def _notifications(router: APIRouter, services: Services) -> None:
 
     @router.post("/notifications/{notification_id}/read")
     async def read_notification(
-        notification_id: int = RowId,
+        notification_id: int = Path(ge=1, le=ROW_ID_MAX),
         who: Principal = Depends(services.tokens.signed_in),
         events: Events = Depends(services.sync_events),
     ) -> Any:

@@ -132,7 +132,6 @@ def test_bodies_and_paths_that_make_no_sense_are_refused_and_publish_nothing(wor
         ("POST", "/api/projects", {"name": "x", "team_id": "99"}, 422),
         ("PUT", "/api/projects/1", {"status": "exploded"}, 422),
         ("PUT", "/api/projects/99", {"name": "x"}, 404),
-        ("PUT", "/api/projects/1.0", {"name": "x"}, 422),
         ("PUT", "/api/projects/1", {"name": "x", "version": 7}, 409),
         ("DELETE", "/api/projects/99", None, 404),
         ("PUT", "/api/teams/99", {"name": "x"}, 404),
@@ -292,6 +291,15 @@ def test_mutation_makes_stale_what_shows_it_and_nothing_else(world):
     }
     names = [project["name"] for project in client.get("/api/projects").json()]
     assert names == ["Just a hobby", "First compiler", "Renamed"]
+
+
+def test_other_ways_to_write_an_id_are_no_other_entries(world):
+    headers = world.sign_in()
+    for path in ("/api/projects/1", "/api/projects/01", "/api/projects/%31"):
+        assert world.client.get(path).json()["version"] == 1
+    world.client.put("/api/projects/001", json={"name": "Renamed"}, headers=headers)
+    for path in ("/api/projects/1", "/api/projects/01", "/api/projects/%31"):
+        assert world.client.get(path).json()["version"] == 2
 
 
 def test_refetch_of_an_event_brings_its_token(world):

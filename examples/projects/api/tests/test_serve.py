@@ -81,7 +81,8 @@ def test_process_prints_its_address_publishes_and_stops_on_sigterm(tmp_path):
             assert stats["publisher"]["acknowledged"] == 1
             process.send_signal(signal.SIGTERM)
             _, stderr = process.communicate(timeout=15)
-            assert process.returncode == 0
+            # Later versions of uvicorn raise the signal again when they are done.
+            assert process.returncode in (0, -signal.SIGTERM)
             assert stderr == ""
             fake_broker.eventually(lambda: broker.goodbyes == 1)
         finally:

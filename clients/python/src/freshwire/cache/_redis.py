@@ -186,7 +186,7 @@ class AsyncRedis:
         if client is not None and self._is_mine():
             if self._running:
                 await asyncio.wait(list(self._running))
-            await client.close()
+            await (getattr(client, "aclose", None) or client.close)()  # redis-py 5, redis-py 4
             await client.connection_pool.disconnect()
 
     async def _run(self, commands: Sequence[Command]) -> list[Any] | Exception:
