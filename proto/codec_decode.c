@@ -402,10 +402,11 @@ static const struct {
 static int decode_envelope(fw_arena_t *arena, const fw_envelope_t *envelope, fw_message_t *to,
                            fw_refusal_t *ret_refusal)
 {
-    if (envelope->message_case)
-        for (size_t i = 0; i < sizeof decoders / sizeof *decoders; i++)
-            if (decoders[i].descriptor == envelope->message->descriptor)
-                return decoders[i].decode(arena, envelope->message, to, ret_refusal);
+    const ProtobufCMessageDescriptor *descriptor =
+        envelope->message_case ? envelope->message->descriptor : NULL;
+    for (size_t i = 0; i < sizeof decoders / sizeof *decoders; i++)
+        if (decoders[i].descriptor == descriptor)
+            return decoders[i].decode(arena, envelope->message, to, ret_refusal);
     return refuse_value("message", "is empty or of an unknown kind", 0, 0, ret_refusal);
 }
 

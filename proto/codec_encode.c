@@ -56,7 +56,7 @@ static Freshwire__V1__Position *position_in(fw_arena_t *arena, fw_position_t pos
 static Freshwire__V1__ChannelPosition **
 positions_in(fw_arena_t *arena, const fw_channel_position_t *positions, size_t count)
 {
-    Freshwire__V1__ChannelPosition **list = fw_arena_take(arena, count * sizeof *list);
+    Freshwire__V1__ChannelPosition **list = fw_arena_take(arena, count * sizeof(void *));
     for (size_t i = 0; i < count; i++) {
         list[i] = fw_arena_take(arena, sizeof **list);
         freshwire__v1__channel_position__init(list[i]);
@@ -267,7 +267,7 @@ static Freshwire__V1__JobDone *done_in(fw_arena_t *arena, const fw_job_done_t *f
     freshwire__v1__job_done__init(to);
     to->job_id = from->job_id;
     to->redis_time = from->redis_time;
-    to->stamps = fw_arena_take(arena, from->stamps_count * sizeof *to->stamps);
+    to->stamps = fw_arena_take(arena, from->stamps_count * sizeof(void *));
     for (size_t i = 0; i < from->stamps_count; i++) {
         to->stamps[i] = fw_arena_take(arena, sizeof **to->stamps);
         freshwire__v1__stamp__init(to->stamps[i]);
@@ -342,7 +342,7 @@ static Freshwire__V1__ReplayReply *replay_reply_in(fw_arena_t *arena, const fw_r
     to->channel = text_in(from->channel);
     to->status = (Freshwire__V1__ReplayStatus)from->status;
     to->visible = position_in(arena, from->visible);
-    to->deliveries = fw_arena_take(arena, from->deliveries_count * sizeof *to->deliveries);
+    to->deliveries = fw_arena_take(arena, from->deliveries_count * sizeof(void *));
     for (size_t i = 0; i < from->deliveries_count; i++) {
         to->deliveries[i] = fw_arena_take(arena, sizeof **to->deliveries);
         fill_delivery(arena, &from->deliveries[i], to->deliveries[i]);

@@ -58,10 +58,11 @@ static int check_type(const fw_event_t *event, fw_refusal_t *ret_refusal)
     if (type.size > FW_EVENT_TYPE_SIZE_MAX)
         return refuse(-EMSGSIZE, ret_refusal, FW_EVENT_TYPE_SIZE_MAX, type.size, "is too long",
                       "type");
-    for (size_t i = 0; i < type.size; i++)
+    for (size_t i = 0; i < type.size; i++) {
         if (!is_type_character(type.text[i]))
             return refuse(-EPROTO, ret_refusal, 0, 0,
                           "may hold letters, digits, '_', '-', '.', ':' and '/' only", "type");
+    }
     if (type.size >= 3 && memcmp(type.text, "fw.", 3) == 0)
         return refuse(-EPROTO, ret_refusal, 0, 0, "begins with \"fw.\", which is reserved", "type");
     return 0;
@@ -111,10 +112,9 @@ static int check_audience(const fw_event_t *event, fw_refusal_t *ret_refusal)
         return refuse(-EMSGSIZE, ret_refusal, FW_AUDIENCE_MAX, event->audience_count,
                       "has too many channels", "audience");
     for (size_t i = 0; i < event->audience_count; i++) {
+        static const char reason[] = "is not \"broadcast\", \"user:<id>\" or \"room:<id>\"";
         if (fw_channel_kind(event->audience[i]) == FW_CHANNEL_INVALID)
-            return refuse(-EPROTO, ret_refusal, 0, 0,
-                          "is not \"broadcast\", \"user:<id>\" or \"room:<id>\"", "audience[%zu]",
-                          i);
+            return refuse(-EPROTO, ret_refusal, 0, 0, reason, "audience[%zu]", i);
         for (size_t k = 0; k < i; k++)
             if (fw_text_equal(event->audience[i], event->audience[k]))
                 return refuse(-EPROTO, ret_refusal, 0, 0, "is given twice", "audience[%zu]", i);
@@ -163,10 +163,11 @@ static int check_invalidate(const fw_event_t *event, fw_refusal_t *ret_refusal)
     if (result == 0)
         result = check_texts("invalidate.tags", invalidate->tags, invalidate->tags_count,
                              FW_INVALIDATE_TAGS_MAX, FW_TAG_SIZE_MAX, ret_refusal);
-    if (result == 0)
+    if (result == 0) {
         result =
             check_texts("invalidate.patterns", invalidate->patterns, invalidate->patterns_count,
                         FW_INVALIDATE_PATTERNS_MAX, FW_KEY_SIZE_MAX, ret_refusal);
+    }
     if (result == 0)
         result = check_patterns(invalidate, ret_refusal);
     if (result == 0 && event->audience_count == 0 && invalidate->keys_count == 0 &&

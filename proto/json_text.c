@@ -53,9 +53,11 @@ void fw_json_base64(fw_json_t *self, fw_bytes_t bytes)
             group |= (uint32_t)bytes.data[i + 1] << 8;
         if (left > 2)
             group |= bytes.data[i + 2];
-        char text[4] = {digits[group >> 18], digits[group >> 12 & 63],
-                        left > 1 ? digits[group >> 6 & 63] : '=',
-                        left > 2 ? digits[group & 63] : '='};
+        char text[4] = {digits[group >> 18], digits[group >> 12 & 63], '=', '='};
+        if (left > 1)
+            text[2] = digits[group >> 6 & 63];
+        if (left > 2)
+            text[3] = digits[group & 63];
         fw_json_raw(self, text, sizeof text);
     }
     fw_json_raw(self, "\"", 1);

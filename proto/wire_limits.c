@@ -22,7 +22,7 @@ _Static_assert(DATA_SIZE_MAX + FW_EVENT_ID_SIZE_MAX + FW_EVENT_TYPE_SIZE_MAX +
                    FW_PUBLICATION_SIZE_MAX,
                "a publication may be larger than its limit");
 
-#define MESSAGE(name) .descriptor = &freshwire__v1__##name##__descriptor
+#define MESSAGE(name) (&freshwire__v1__##name##__descriptor)
 #define SIZE(bytes)                                                                                \
     {                                                                                              \
         .size_max = (bytes)                                                                        \

@@ -28,16 +28,16 @@
 #define PROJECT                                                                                    \
     F("\x0a\x02", "42")                                                                            \
     F("\x12\x06", "Apollo")                                                                        \
-    F("\x1a\x07", GRUESSE) F("\x22\x06", "active") F("\x2a\x01", "9") F("\x32\x01", "7")           \
-        F("\x38\x12\x40", TIME)
+    F("\x1a\x07", GRUESSE)                                                                         \
+    F("\x22\x06", "active") F("\x2a\x01", "9") F("\x32\x01", "7") F("\x38\x12\x40", TIME)
 #define PROJECT_DELETED F("\x0a\x02", "42") F("\x12\x01", "7") F("\x18", MINUS_ONE)
 #define USER_UPDATED                                                                               \
     F("\x0a\x01", "9") F("\x12\x03", "Ada") F("\x1a\x0a", "/a/9?s=\"2\"") F("\x20\x13\x28", TIME)
 #define NOTIFICATION_CREATED                                                                       \
     F("\x0a\x01", "n")                                                                             \
     F("\x12\x01", "9")                                                                             \
-    F("\x1a\x05", "Hello") F("\x22\x09", "two\nlines") F("\x2a\x04", "info") F("\x32\x02", "/n")   \
-        F("\x38", TIME)
+    F("\x1a\x05", "Hello")                                                                         \
+    F("\x22\x09", "two\nlines") F("\x2a\x04", "info") F("\x32\x02", "/n") F("\x38", TIME)
 #define TEAM_UPDATED                                                                               \
     F("\x0a\x01", "7")                                                                             \
     F("\x12\x04", "Core") F("\x1a\x01", "9") F("\x1a\x02", "10") F("\x20\x14\x28", TIME)

@@ -219,7 +219,7 @@ static void cuts_the_words_of_a_longer_refusal_between_characters(void **state)
     fw_refusal_t unused;
     char reason[1000];
     for (size_t i = 0; i < sizeof reason; i += 2)
-        memcpy(reason + i, "\xc3\xbc", 2);
+        reason[i] = '\xc3', reason[i + 1] = '\xbc';
     fw_wire_bytes(&refusal, 2, (fw_bytes_t){(const uint8_t *)reason, sizeof reason});
     fw_wire_bytes(&wire, 5, fw_wire_view(&refusal));
     assert_int_equal(

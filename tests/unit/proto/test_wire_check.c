@@ -51,97 +51,98 @@ static void assert_accepted(descriptor_t *descriptor, fw_bytes_t data)
         descriptor, literal, sizeof(literal) - 1, __VA_ARGS__                                      \
     }
 
+static const struct {
+    descriptor_t *descriptor;
+    const char *data;
+    size_t size;
+    int result;
+    const char *field, *reason;
+    uint64_t limit, value;
+} malformed[] = {
+    /* Tags: cut, number 0, more than 32 bits, padded, groups, wire types 6 and 7. */
+    ROW(D(beacon), "\x80", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x00\x01", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x90\x80\x80\x80\x10\x01", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x90\x80\x80\x80\x80\x00\x01", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x13", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x14", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x7b\x7c", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x16\x01", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x17\x01", -EBADMSG, "message", BROKEN, 0, 0),
+    /* Numbers: missing, cut, eleven bytes, more than 64 bits. */
+    ROW(D(beacon), "\x10", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x10\xff", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x10\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", -EBADMSG, "message", BROKEN,
+        0, 0),
+    ROW(D(beacon), "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", -EBADMSG, "message", BROKEN, 0,
+        0),
+    /* Fixed sizes of unknown fields, one byte short. */
+    ROW(D(beacon), "\x79\x01\x02\x03\x04\x05\x06\x07", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x7d\x01\x02\x03", -EBADMSG, "message", BROKEN, 0, 0),
+    /* Lengths: missing, past the end, of 32 and 64 bits, padded, in a field and in unknown
+     * ones. */
+    ROW(D(beacon), "\x0a", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x0a\x01", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x0a\xff\xff\xff\xff\x0f", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", -EBADMSG, "message", BROKEN, 0,
+        0),
+    ROW(D(beacon), "\x0a\x81\x80\x80\x80\x80\x00x", -EBADMSG, "message", BROKEN, 0, 0),
+    ROW(D(beacon), "\x7a\x02x", -EBADMSG, "message", BROKEN, 0, 0),
+    /* Inside other messages the path leads there. */
+    ROW(D(publisher_up), "\x12\x03\x2a\x01\x80", -EBADMSG, "publish.event", BROKEN, 0, 0),
+    ROW(D(gateway_down), "\x1a\x04\x2a\x02\x12\x01", -EBADMSG, "replay.deliveries[0]", BROKEN, 0,
+        0),
+    ROW(D(gateway_down), "\x1a\x07\x2a\x00\x2a\x03\x12\x01\x80", -EBADMSG,
+        "replay.deliveries[1].position", BROKEN, 0, 0),
+    /* Kinds of values. */
+    ROW(D(beacon), "\x08\x01", -EBADMSG, "incarnation", "has the wrong kind of value", 0, 0),
+    ROW(D(beacon), "\x12\x01x", -EBADMSG, "number", "has the wrong kind of value", 0, 0),
+    ROW(D(beacon), "\x15\x01\x02\x03\x04", -EBADMSG, "number", "has the wrong kind of value", 0, 0),
+    ROW(D(beacon), "\x11\x01\x02\x03\x04\x05\x06\x07\x08", -EBADMSG, "number",
+        "has the wrong kind of value", 0, 0),
+    ROW(D(publisher_up), "\x10\x01", -EBADMSG, "publish", "has the wrong kind of value", 0, 0),
+    ROW(D(worker_down), "\x12\x04\x22\x02\x10\x01", -EBADMSG, "job.invalidate.tags[0]",
+        "has the wrong kind of value", 0, 0),
+    /* Twice. */
+    ROW(D(beacon), "\x10\x01\x10\x02", -EBADMSG, "number", "is given twice", 1, 2),
+    ROW(D(publisher_up), "\x1a\x00\x1a\x00", -EBADMSG, "ping", "is given twice", 1, 2),
+    ROW(D(publisher_up), "\x12\x06\x2a\x01\x0a\x2a\x01\x0a", -EBADMSG, "publish.event", BROKEN, 0,
+        0),
+    ROW(D(publisher_up), "\x12\x04\x2a\x00\x2a\x00", -EBADMSG, "publish.event", "is given twice", 1,
+        2),
+    ROW(D(publisher_up), "\x1a\x00\x22\x00", -EBADMSG, "goodbye",
+        "is given beside another of its kind", 0, 0),
+    ROW(D(publication),
+        "\x1a\x05\x0a\x01"
+        "1\x52\x00",
+        -EBADMSG, "data.project_created", "is given beside another of its kind", 0, 0),
+    /* Texts. */
+    ROW(D(publisher_up),
+        "\x0a\x05\x12\x03"
+        "a\x00z",
+        -EBADMSG, "hello.name", "holds a zero byte", 0, 0),
+    ROW(D(publisher_up), "\x0a\x04\x12\x02\xc3\x28", -EBADMSG, "hello.name", "is not UTF-8 text", 0,
+        0),
+    ROW(D(publisher_up), "\x12\x0a\x2a\x08\x22\x01x\x22\x03\xed\xa0\x80", -EBADMSG,
+        "publish.event.audience[1]", "is not UTF-8 text", 0, 0),
+    ROW(D(publication), "\x1a\x07\x7a\x05\x1a\x00\x1a\x01\xff", -EBADMSG,
+        "data.team_updated.member_ids[1]", "is not UTF-8 text", 0, 0),
+    /* Epochs have 60 bits. */
+    ROW(D(delivery), "\x12\x0a\x08\x80\x80\x80\x80\x80\x80\x80\x80\x10", -EMSGSIZE,
+        "position.epoch", "is too large", FW_EPOCH_MAX, FW_EPOCH_MAX + 1),
+};
+
 static void refuses_malformed_bytes_where_they_stand(void **state)
 {
-    static const struct {
-        descriptor_t *descriptor;
-        const char *data;
-        size_t size;
-        int result;
-        const char *field, *reason;
-        uint64_t limit, value;
-    } rows[] = {
-        /* Tags: cut, number 0, more than 32 bits, padded, groups, wire types 6 and 7. */
-        ROW(D(beacon), "\x80", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x00\x01", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x90\x80\x80\x80\x10\x01", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x90\x80\x80\x80\x80\x00\x01", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x13", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x14", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x7b\x7c", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x16\x01", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x17\x01", -EBADMSG, "message", BROKEN, 0, 0),
-        /* Numbers: missing, cut, eleven bytes, more than 64 bits. */
-        ROW(D(beacon), "\x10", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x10\xff", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x10\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", -EBADMSG, "message",
-            BROKEN, 0, 0),
-        ROW(D(beacon), "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", -EBADMSG, "message", BROKEN,
-            0, 0),
-        /* Fixed sizes of unknown fields, one byte short. */
-        ROW(D(beacon), "\x79\x01\x02\x03\x04\x05\x06\x07", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x7d\x01\x02\x03", -EBADMSG, "message", BROKEN, 0, 0),
-        /* Lengths: missing, past the end, of 32 and 64 bits, padded, in a field and in unknown
-         * ones. */
-        ROW(D(beacon), "\x0a", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x0a\x01", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x0a\xff\xff\xff\xff\x0f", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", -EBADMSG, "message", BROKEN,
-            0, 0),
-        ROW(D(beacon), "\x0a\x81\x80\x80\x80\x80\x00x", -EBADMSG, "message", BROKEN, 0, 0),
-        ROW(D(beacon), "\x7a\x02x", -EBADMSG, "message", BROKEN, 0, 0),
-        /* Inside other messages the path leads there. */
-        ROW(D(publisher_up), "\x12\x03\x2a\x01\x80", -EBADMSG, "publish.event", BROKEN, 0, 0),
-        ROW(D(gateway_down), "\x1a\x04\x2a\x02\x12\x01", -EBADMSG, "replay.deliveries[0]", BROKEN,
-            0, 0),
-        ROW(D(gateway_down), "\x1a\x07\x2a\x00\x2a\x03\x12\x01\x80", -EBADMSG,
-            "replay.deliveries[1].position", BROKEN, 0, 0),
-        /* Kinds of values. */
-        ROW(D(beacon), "\x08\x01", -EBADMSG, "incarnation", "has the wrong kind of value", 0, 0),
-        ROW(D(beacon), "\x12\x01x", -EBADMSG, "number", "has the wrong kind of value", 0, 0),
-        ROW(D(beacon), "\x15\x01\x02\x03\x04", -EBADMSG, "number", "has the wrong kind of value", 0,
-            0),
-        ROW(D(beacon), "\x11\x01\x02\x03\x04\x05\x06\x07\x08", -EBADMSG, "number",
-            "has the wrong kind of value", 0, 0),
-        ROW(D(publisher_up), "\x10\x01", -EBADMSG, "publish", "has the wrong kind of value", 0, 0),
-        ROW(D(worker_down), "\x12\x04\x22\x02\x10\x01", -EBADMSG, "job.invalidate.tags[0]",
-            "has the wrong kind of value", 0, 0),
-        /* Twice. */
-        ROW(D(beacon), "\x10\x01\x10\x02", -EBADMSG, "number", "is given twice", 1, 2),
-        ROW(D(publisher_up), "\x1a\x00\x1a\x00", -EBADMSG, "ping", "is given twice", 1, 2),
-        ROW(D(publisher_up), "\x12\x06\x2a\x01\x0a\x2a\x01\x0a", -EBADMSG, "publish.event", BROKEN,
-            0, 0),
-        ROW(D(publisher_up), "\x12\x04\x2a\x00\x2a\x00", -EBADMSG, "publish.event",
-            "is given twice", 1, 2),
-        ROW(D(publisher_up), "\x1a\x00\x22\x00", -EBADMSG, "goodbye",
-            "is given beside another of its kind", 0, 0),
-        ROW(D(publication),
-            "\x1a\x05\x0a\x01"
-            "1\x52\x00",
-            -EBADMSG, "data.project_created", "is given beside another of its kind", 0, 0),
-        /* Texts. */
-        ROW(D(publisher_up),
-            "\x0a\x05\x12\x03"
-            "a\x00z",
-            -EBADMSG, "hello.name", "holds a zero byte", 0, 0),
-        ROW(D(publisher_up), "\x0a\x04\x12\x02\xc3\x28", -EBADMSG, "hello.name",
-            "is not UTF-8 text", 0, 0),
-        ROW(D(publisher_up), "\x12\x0a\x2a\x08\x22\x01x\x22\x03\xed\xa0\x80", -EBADMSG,
-            "publish.event.audience[1]", "is not UTF-8 text", 0, 0),
-        ROW(D(publication), "\x1a\x07\x7a\x05\x1a\x00\x1a\x01\xff", -EBADMSG,
-            "data.team_updated.member_ids[1]", "is not UTF-8 text", 0, 0),
-        /* Epochs have 60 bits. */
-        ROW(D(delivery), "\x12\x0a\x08\x80\x80\x80\x80\x80\x80\x80\x80\x10", -EMSGSIZE,
-            "position.epoch", "is too large", FW_EPOCH_MAX, FW_EPOCH_MAX + 1),
-    };
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        uint8_t *exact = malloc(rows[i].size); /* so that a read too far is seen */
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
+        uint8_t *exact = malloc(malformed[i].size); /* so that a read too far is seen */
         assert_non_null(exact);
-        memcpy(exact, rows[i].data, rows[i].size);
+        memcpy(exact, malformed[i].data, malformed[i].size);
         print_message("row %zu\n", i);
-        assert_refused(rows[i].descriptor, (fw_bytes_t){exact, rows[i].size}, rows[i].result,
-                       rows[i].field, rows[i].reason, rows[i].limit, rows[i].value);
+        assert_refused(malformed[i].descriptor, (fw_bytes_t){exact, malformed[i].size},
+                       malformed[i].result, malformed[i].field, malformed[i].reason,
+                       malformed[i].limit, malformed[i].value);
         free(exact);
     }
 }
@@ -371,10 +372,11 @@ static void assert_bounded(descriptor_t *message, const ProtobufCFieldDescriptor
         fail_msg("%s.%s: a list has a count_max, nothing else has", message->name, field->name);
     if (repeated && !text && field->type != PROTOBUF_C_TYPE_MESSAGE)
         fail_msg("%s.%s: the walk does not know packed numbers", message->name, field->name);
-    for (unsigned i = 0; i < message->n_fields; i++)
+    for (unsigned i = 0; i < message->n_fields; i++) {
         if (field->flags & message->fields[i].flags & PROTOBUF_C_FIELD_FLAG_ONEOF &&
             field->quantifier_offset != message->fields[i].quantifier_offset)
             fail_msg("%s: the walk knows one oneof a message", message->name);
+    }
 }
 
 static void every_field_of_the_schema_is_bounded(void **state)
