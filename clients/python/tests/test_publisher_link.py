@@ -126,6 +126,20 @@ def test_event_too_large_for_this_broker_is_rejected_not_sent():
     assert isinstance(bench.outcomes["a" * 30], freshwire.RejectedError)
 
 
+def test_refusals_do_not_become_a_loop():
+    bench = Bench().up()
+    bench.submit("a", timeout=60)
+    hellos = 0
+    for _ in range(1000):  # Ten seconds of a broker that refuses whatever it gets.
+        for frame in bench.step(0.01):
+            hellos += frame.HasField("hello")
+            if frame.HasField("hello"):
+                bench.receive(welcome={"version": 1, "credit": 10})
+            else:
+                bench.receive(refusal={"reason": "no"})
+    assert 8 <= hellos <= 11
+
+
 def test_another_broker_behind_the_same_connection_gets_everything_again():
     bench = Bench().up()
     bench.submit("a")

@@ -25,8 +25,8 @@ from .database import Database
 from .reads import Reads
 
 MEMBERS_MAX = 100
-# A number, not a text: "1", "01" and "1.0" would be one row, but three keys and three tags, and a
-# change of project 1 would leave the entry of project 01 alone.
+# Ids in paths are numbers: as texts, "1" and "01" would be one row, but two keys and two tags, and
+# a change of project 1 would leave the entry of project 01 alone.
 ROW_ID_MAX = 2**53
 
 

@@ -132,6 +132,7 @@ class Link:
         self._failures = 0
         self._heard_at = 0.0
         self._hello_at = 0.0
+        self._hello_sent_at = float("-inf")
         self._ping_at = 0.0
         self._ping_number = 0
         self._credit = 0
@@ -243,6 +244,7 @@ class Link:
         frames: list[bytes] = []
         if self._state == "hello" and now >= self._hello_at:
             self._hello_at = now + HELLO_EVERY
+            self._hello_sent_at = now
             frames.append(self._hello)
         elif self._state == "up":
             if now >= self._ping_at:
