@@ -85,7 +85,8 @@ const char *fw_log_error_text(int result)
 /* All of it or nothing; after the first thing that did not fit, nothing. */
 static void put(line_t *line, const char *bytes, size_t size)
 {
-    if (line->truncated || size > LINE_SIZE_MAX - LINE_RESERVE - line->size) {
+    /* A closing quote may already stand in the reserve. */
+    if (line->truncated || line->size + size > LINE_SIZE_MAX - LINE_RESERVE) {
         line->truncated = true;
         return;
     }

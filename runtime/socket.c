@@ -228,17 +228,20 @@ static bool is_local(const char *endpoint)
            begins_with(endpoint, "tcp://[::1]:");
 }
 
-/* Looks at the whole list before anything is opened. */
-static int check_all(const char *endpoints, bool *ret_local)
+/* Looks at the whole list before anything is opened: is all of it on this machine, and is an IPv6
+ * address in it? */
+static int check_all(const char *endpoints, bool *ret_local, bool *ret_ipv6)
 {
     char endpoint[ENDPOINT_SIZE_MAX + 1];
     int found;
     *ret_local = true;
+    *ret_ipv6 = false;
     while ((found = next_endpoint(&endpoints, endpoint)) > 0) {
         int result = check_port(endpoint);
         if (result != 0)
             return result;
         *ret_local &= is_local(endpoint);
+        *ret_ipv6 |= begins_with(endpoint, "tcp://[");
     }
     return found;
 }
@@ -258,9 +261,13 @@ static int attach_all(void *raw, const fw_socket_settings_t *settings, const cha
 static int set_up(void *raw, const fw_socket_settings_t *settings, const char *endpoints)
 {
     bool local = false;
-    int result = check_all(endpoints, &local);
+    bool ipv6 = false;
+    int result = check_all(endpoints, &local, &ipv6);
     if (result == 0)
         result = set_common(raw, settings);
+    /* Only when asked for: else a name that has both kinds of address would be tried over IPv6. */
+    if (result == 0 && ipv6)
+        result = set_int(raw, ZMQ_IPV6, 1);
     if (result == 0)
         result =
             binds(settings->role) ? set_bound(raw, settings) : set_connecting(raw, settings, local);

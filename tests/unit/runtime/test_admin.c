@@ -20,7 +20,7 @@
 #include "runtime/admin.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
-#include "runtime/random.h"
+#include "tests/unit/runtime/seed.h"
 
 enum { DEADLINE_MS = 15000, ANSWER_MAX = 4 * 1024 * 1024 };
 
@@ -163,9 +163,7 @@ static void an_upgrade_is_refused(void **state)
 static void garbage_and_giant_headers_disturb_nobody(void **state)
 {
     const fixture_t *fixture = *state;
-    uint64_t seed = (uint64_t)fw_clock_wall_us();
-    print_message("seed %llu\n", (unsigned long long)seed);
-    fw_random_t random = {.state = seed};
+    fw_random_t random = seeded_random();
     for (int i = 0; i < 50; i++) {
         uint8_t bytes[300];
         for (size_t j = 0; j < sizeof bytes; j++)

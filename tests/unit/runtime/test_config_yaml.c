@@ -16,7 +16,7 @@
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
 #include "runtime/config_internal.h"
-#include "runtime/random.h"
+#include "tests/unit/runtime/seed.h"
 
 static const fw_option_t table[] = {
     {.path = "broker.credit",
@@ -300,9 +300,7 @@ static void mangled_files_are_refused_with_a_message_or_read(void **state)
     (void)state;
     static const char seed_text[] =
         "broker:\n  credit: 7\ngateway: {listen: \"a\", origins: [x, 'y']}\n";
-    uint64_t seed = (uint64_t)time(NULL);
-    print_message("seed %llu\n", (unsigned long long)seed);
-    fw_random_t random = {.state = seed};
+    fw_random_t random = seeded_random();
     unsigned read = 0;
     for (int i = 0; i < 20000; i++) {
         char yaml[sizeof seed_text];

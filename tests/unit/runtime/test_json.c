@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "runtime/json.h"
-#include "runtime/random.h"
+#include "tests/unit/runtime/seed.h"
 
 /* The whole text, escaped. */
 static void escape(const char *text, char *ret_escaped, size_t size_max)
@@ -76,9 +76,7 @@ static void good_text_is_left_alone(void **state)
 static void random_bytes_always_make_a_string_that_a_parser_takes(void **state)
 {
     (void)state;
-    uint64_t seed = (uint64_t)time(NULL);
-    print_message("seed %llu\n", (unsigned long long)seed);
-    fw_random_t random = {.state = seed};
+    fw_random_t random = seeded_random();
     for (int i = 0; i < 3000; i++) {
         char text[64];
         size_t size = fw_random_below(&random, sizeof text);

@@ -20,7 +20,7 @@
 #include <libwebsockets.h>
 
 #include "runtime/log.h"
-#include "runtime/random.h"
+#include "tests/unit/runtime/seed.h"
 
 /* The standard error of this process, caught in a file. */
 typedef struct {
@@ -105,6 +105,27 @@ static void a_line_that_is_too_long_is_cut_and_says_so(void **state)
     free(long_text);
 }
 
+static void a_text_that_ends_exactly_at_the_limit_leaves_the_line_whole(void **state)
+{
+    (void)state;
+    char *long_text = calloc(6000, 1);
+    assert_non_null(long_text);
+    for (int format = FW_LOG_JSON; format <= FW_LOG_TEXT; format++) {
+        fw_log_setup(FW_LOG_INFO, (fw_log_format_t)format);
+        for (size_t size = 3900; size < 4100; size++) {
+            memset(long_text, ' ', size);
+            long_text[size] = 0;
+            capture_t capture = begin_capture();
+            fw_log(FW_LOG_INFO, "long", FW_KV_TEXT("a", long_text), FW_KV_TEXT("b", long_text));
+            char *text = end_capture(&capture);
+            assert_true(strlen(text) <= PIPE_BUF);
+            assert_non_null(strstr(text, "truncated"));
+            free(text);
+        }
+    }
+    free(long_text);
+}
+
 static void an_endless_message_or_key_is_cut_too(void **state)
 {
     (void)state;
@@ -145,9 +166,7 @@ static void hostile_bytes_stay_inside_their_string(void **state)
 static void random_lines_are_always_one_json_object(void **state)
 {
     (void)state;
-    uint64_t seed = (uint64_t)time(NULL);
-    print_message("seed %llu\n", (unsigned long long)seed);
-    fw_random_t random = {.state = seed};
+    fw_random_t random = seeded_random();
     fw_log_setup(FW_LOG_INFO, FW_LOG_JSON);
     for (int i = 0; i < 300; i++) {
         char text[3][3000];
@@ -376,6 +395,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_that_is_too_long_is_cut_and_says_so),
+        cmocka_unit_test(a_text_that_ends_exactly_at_the_limit_leaves_the_line_whole),
         cmocka_unit_test(an_endless_message_or_key_is_cut_too),
         cmocka_unit_test(hostile_bytes_stay_inside_their_string),
         cmocka_unit_test(random_lines_are_always_one_json_object),
