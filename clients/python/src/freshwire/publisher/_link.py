@@ -288,11 +288,13 @@ class Link:
             self._frame_size_max = min(welcome.event_bytes_max, _wire.FRAME_SIZE_MAX)
 
     def _introduce_again(self, now: float) -> None:
-        """The broker does not know this link: it restarted behind a connection that looks the
-        same."""
+        """The broker does not know this link: it restarted behind a connection that looks the same.
+
+        At most once a second: should it refuse what is sent again, that must not become a loop.
+        """
         if self._state == "up":
             self._state = "hello"
-            self._hello_at = now
+            self._hello_at = max(now, self._hello_sent_at + HELLO_EVERY)
             self._put_back()
 
     def _answered(self, ack: Any, now: float) -> None:
