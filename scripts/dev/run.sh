@@ -25,13 +25,16 @@ END
     printf -v "port_$1" '%s' "$port"
 }
 
-# service_start NAME COMMAND...: its output goes to .run/NAME.log; it dies with this script, however that ends.
+# service_start NAME COMMAND...: its output goes to .run/NAME.log; it dies with this script, however that ends. A
+# function ends in an exec of setpriv itself.
 service_start() {
     local name=$1
     shift
     set -m
     (
         trap - EXIT INT TERM HUP
+        exec {run_lock}>&-
+        if [[ $(type -t "$1") == function ]]; then "$@"; fi
         exec setpriv --pdeathsig TERM -- "$@"
     ) >"$run_folder/$name.log" 2>&1 </dev/null &
     service_pid[$name]=$!
@@ -152,10 +155,19 @@ start_freshwire() {
     service_wait freshwire curl -fsS "http://127.0.0.1:$port_admin/readyz"
 }
 
+# In its own folder, since Python looks for the package "app" where it is started.
+app_command() {
+    cd "$root/examples/projects/api"
+    export PYTHONPATH="$root/clients/python/src" PYTHONDONTWRITEBYTECODE=1
+    export REDIS_URL="redis://127.0.0.1:$port_redis/0" DATABASE_PATH="$run_folder/projects.sqlite3"
+    export FRESHWIRE_GATEWAY_URL="ws://127.0.0.1:$port_gateway" FRESHWIRE_PUBLISH_ENDPOINT="tcp://127.0.0.1:$port_publish"
+    export FRESHWIRE_GATEWAY_JWT_SECRET_FILE="$run_folder/jwt-secret"
+    exec setpriv --pdeathsig TERM -- /usr/bin/python3 -m app --port "$port_app"
+}
+
 start_app() {
-    service_start app env "PYTHONPATH=$root/clients/python/src" \
-        /usr/bin/python3 -m uvicorn --app-dir examples/projects app.main:app --host 127.0.0.1 --port "$port_app"
-    service_wait app curl -fsS "http://127.0.0.1:$port_app/health"
+    service_start app app_command
+    service_wait app curl -fsS "http://127.0.0.1:$port_app/api/health"
 }
 
 # Stays until Ctrl-C, or until one of the services ends by itself.
@@ -175,6 +187,8 @@ command_run() {
     must_run build "Build freshwire" "$logs/build-release.log" build_preset release freshwire
     setup_page
     mkdir -p "$run_folder/redis"
+    exec {run_lock}>"$run_folder/lock"
+    flock -n "$run_lock" || die "./dev run is already running in this checkout."
     trap on_run_exit EXIT
 
     port_for redis 6379

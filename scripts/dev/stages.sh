@@ -127,9 +127,12 @@ stage_fuzz() {
 
 # ---- The other languages, and everything together
 
-stage python "Python client and backend kit"
+stage python "Python: client, backend kit, example's API"
 stage_python() {
-    pytest clients/python/tests --junit-xml "$(junit python)"
+    local result=0
+    pytest clients/python --junit-xml "$(junit python client)" || result=1
+    pytest examples/projects/api --junit-xml "$(junit python example)" || result=1
+    return "$result"
 }
 
 stage typescript "TypeScript client, React hooks and page"
@@ -145,6 +148,11 @@ stage_page-build() { build_page; }
 stage e2e "End to end: real processes, real Redis, real browser" "release-build page-build"
 stage_e2e() {
     pytest tests/e2e --junit-xml "$(junit e2e)"
+}
+
+stage run "./dev run: starts, answers, stops" "release-build page-build"
+stage_run() {
+    pytest tests/dev --junit-xml "$(junit run)"
 }
 
 stage deploy "Deployment files" "release-build"
@@ -250,14 +258,14 @@ command_test() {
     full)
         run_lanes "format dev-build dev-test asan-build asan-test tsan-build tsan-test" \
             "tidy typescript page-build python release-build consumer deploy fuzz-build fuzz"
-        run_lanes "e2e"
+        run_lanes "e2e run"
         ;;
     nightly)
         fuzz_seconds=600
         setup_packages "Install what images are built with" scripts/apt-packages-image.txt
         run_lanes "format dev-build dev-test asan-build asan-test tsan-build tsan-test clang-tidy" \
             "tidy typescript page-build python release-build consumer deploy image fuzz-build fuzz"
-        run_lanes "e2e"
+        run_lanes "e2e run"
         ;;
     *) die "./dev test $tier: there is no such tier." "The tiers are quick, full and nightly." ;;
     esac
