@@ -1,0 +1,156 @@
+/* commands.c - the table of all commands: dispatch and help.   SPDX-License-Identifier: MPL-2.0 */
+#include <string.h>
+
+#include "cli/command.h"
+
+#define ARGUMENTS(list) .arguments = (list), .arguments_count = sizeof(list) / sizeof *(list)
+
+static const fw_argument_t role_arguments[] = {
+    {"ports-file", FW_ARGUMENT_TEXT, "PATH",
+     "write the real addresses there as JSON, once everything listens"},
+};
+
+static const fw_argument_t publish_arguments[] = {
+    {"type", FW_ARGUMENT_TEXT, "TYPE",
+     "event type, for example project_updated (required without --stdin)"},
+    {"channel", FW_ARGUMENT_LIST, "CHANNEL", "broadcast, user:<id> or room:<id>: who receives it"},
+    {"data", FW_ARGUMENT_TEXT, "JSON|@FILE",
+     "the data; @FILE reads it from a file, @- from standard input"},
+    {"key", FW_ARGUMENT_LIST, "KEY", "Redis key to purge first"},
+    {"tag", FW_ARGUMENT_LIST, "TAG", "cache tag to purge first"},
+    {"pattern", FW_ARGUMENT_LIST, "GLOB", "pattern of Redis keys to sweep"},
+    {"id", FW_ARGUMENT_TEXT, "ID",
+     "idempotency key; the same id within five minutes is the same event"},
+    {"origin", FW_ARGUMENT_TEXT, "ORIGIN", "who caused it, for example a browser tab"},
+    {"user-id", FW_ARGUMENT_TEXT, "ID", "which user caused it"},
+    {"exclude-user", FW_ARGUMENT_TEXT, "ID", "sessions of this user do not get it"},
+    {"exclude-origin", FW_ARGUMENT_TEXT, "ORIGIN", "sessions of this origin do not get it"},
+    {"stdin", FW_ARGUMENT_FLAG, NULL, "read events from standard input, one JSON object a line"},
+    {"level", FW_ARGUMENT_TEXT, "LEVEL", "acknowledge once accepted, or once purged (default)"},
+    {"fire", FW_ARGUMENT_FLAG, NULL, "fire and forget: no acknowledgement"},
+    {"endpoint", FW_ARGUMENT_TEXT, "URL",
+     "tcp://host:port of the broker instead of broker.host and broker.ports"},
+    {"timeout", FW_ARGUMENT_TEXT, "DURATION",
+     "give an event up after so long without an acknowledgement (10s)"},
+};
+
+static const fw_argument_t tail_arguments[] = {
+    {"channel", FW_ARGUMENT_LIST, "CHANNEL", "only these channels; without any: all"},
+    {"json", FW_ARGUMENT_FLAG, NULL, "one JSON object a line, as browsers get it"},
+    {"count", FW_ARGUMENT_TEXT, "N", "stop after so many events"},
+    {"events-endpoint", FW_ARGUMENT_TEXT, "URL", "tcp://host:port of the broker's event link"},
+    {"control-endpoint", FW_ARGUMENT_TEXT, "URL", "tcp://host:port of the broker's control link"},
+};
+
+static const fw_argument_t token_arguments[] = {
+    {"sub", FW_ARGUMENT_TEXT, "USER", "the user's id (required)"},
+    {"ttl", FW_ARGUMENT_TEXT, "DURATION", "valid for so long (10m)"},
+    {"room", FW_ARGUMENT_LIST, "GLOB", "rooms it allows; without any: every room"},
+};
+
+static const fw_argument_t healthcheck_arguments[] = {
+    {"ready", FW_ARGUMENT_FLAG, NULL,
+     "ask whether it can be given work (/readyz), not only whether it lives"},
+    {"admin", FW_ARGUMENT_TEXT, "HOST:PORT", "the admin port (default: admin.listen)"},
+};
+
+static const fw_argument_t version_arguments[] = {
+    {"json", FW_ARGUMENT_FLAG, NULL, "as a JSON object, with the libraries' versions"},
+};
+
+static const char role_details[] = "Stops in order on SIGTERM or Ctrl-C: sessions are moved away "
+                                   "over gateway.drain_window, purges in flight are\n"
+                                   "finished. A second signal ends the drain. SIGHUP reads the "
+                                   "configuration again: log.level changes at once, other\n"
+                                   "changes are reported as needing a restart.";
+
+static const fw_command_t commands[] = {
+    {.name = "all",
+     .summary = "run broker, worker and gateway in one process; needs no configuration",
+     ARGUMENTS(role_arguments),
+     .details = role_details,
+     .examples = "  freshwire all\n"
+                 "  freshwire all --gateway-listen 127.0.0.1:0 --ports-file ports.json",
+     .run = fw_all_command},
+    {.name = "broker",
+     .summary = "run the broker: orders events, holds them until purged",
+     ARGUMENTS(role_arguments),
+     .details = role_details,
+     .examples = "  freshwire broker --broker-bind 0.0.0.0",
+     .run = fw_broker_command},
+    {.name = "worker",
+     .summary = "run a worker: purges Redis",
+     ARGUMENTS(role_arguments),
+     .details = role_details,
+     .examples = "  freshwire worker --broker-host broker.internal --worker-redis-url "
+                 "redis://cache.internal:6379",
+     .run = fw_worker_command},
+    {.name = "gateway",
+     .summary = "run a gateway: browsers connect here",
+     ARGUMENTS(role_arguments),
+     .details = role_details,
+     .examples = "  freshwire gateway --broker-host broker.internal --gateway-listen 0.0.0.0:8080",
+     .run = fw_gateway_command},
+    {.name = "publish",
+     .summary = "publish an event, or many from standard input",
+     ARGUMENTS(publish_arguments),
+     .details = "Prints one JSON object per event: its id, status, positions and freshness token. "
+                "Exit code 5 when the\n"
+                "broker does not answer, 1 when an event was refused.",
+     .examples = "  freshwire publish --type project_updated --channel room:42 --data "
+                 "'{\"id\":\"42\"}' --tag project:42\n"
+                 "  generate-events | freshwire publish --stdin",
+     .run = fw_publish_command},
+    {.name = "tail",
+     .summary = "show events as they are released",
+     ARGUMENTS(tail_arguments),
+     .details = "Reads the broker's event link, so no token is needed. Events before its start are "
+                "not shown.",
+     .examples = "  freshwire tail --channel room:42\n"
+                 "  freshwire tail --json | jq .type",
+     .run = fw_tail_command},
+    {.name = "token",
+     .summary = "sign a browser token with gateway.jwt_secret",
+     ARGUMENTS(token_arguments),
+     .details = "For development and scripts; in production your own login signs tokens with the "
+                "same secret.",
+     .examples = "  freshwire token --sub u1 --ttl 1h --room 'team-*'",
+     .run = fw_token_command},
+    {.name = "config",
+     .summary = "check, print or document the configuration",
+     .word = "WHAT",
+     .words = "check|print|doc",
+     .details =
+         "  check   reads everything and says whether it is valid (exit code 3 if not)\n"
+         "  print   every option's value and where it comes from, as YAML; secrets are masked\n"
+         "  doc     every option with its default, limits, variable and flag, as Markdown",
+     .run = fw_config_command},
+    {.name = "healthcheck",
+     .summary = "ask a running process whether it is well (exit code 0 or 1)",
+     ARGUMENTS(healthcheck_arguments),
+     .run = fw_healthcheck_command},
+    {.name = "version",
+     .summary = "show the version",
+     ARGUMENTS(version_arguments),
+     .unconfigured = true,
+     .run = fw_version_command},
+    {.name = "help",
+     .summary = "show this text, or a command's",
+     .word = "COMMAND",
+     .unconfigured = true,
+     .run = fw_help_command},
+};
+
+const fw_command_t *fw_commands(size_t *ret_count)
+{
+    *ret_count = sizeof commands / sizeof *commands;
+    return commands;
+}
+
+const fw_command_t *fw_command_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}

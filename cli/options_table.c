@@ -1,0 +1,152 @@
+/* options_table.c - every option: name, kind, default, range, meaning.   SPDX-License-Identifier:
+ * MPL-2.0 Defaults of a role's own options equal those of its fw_…_defaults (a test compares them).
+ */
+#include "cli/options.h"
+
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define SECOND INT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+
+#define TEXT(p, d, h)                                                                              \
+    {                                                                                              \
+        .path = (p), .kind = FW_OPTION_TEXT, .fallback = (d), .help = (h)                          \
+    }
+#define SECRET(p, d, h)                                                                            \
+    {                                                                                              \
+        .path = (p), .kind = FW_OPTION_SECRET, .fallback = (d), .help = (h)                        \
+    }
+#define LIST(p, h)                                                                                 \
+    {                                                                                              \
+        .path = (p), .kind = FW_OPTION_LIST, .help = (h)                                           \
+    }
+#define SECRETS(p, h)                                                                              \
+    {                                                                                              \
+        .path = (p), .kind = FW_OPTION_SECRETS, .help = (h)                                        \
+    }
+#define BOOL(p, d, h)                                                                              \
+    {                                                                                              \
+        .path = (p), .kind = FW_OPTION_BOOL, .fallback = (d), .help = (h)                          \
+    }
+#define CHOICE(p, d, c, h)                                                                         \
+    {                                                                                              \
+        .path = (p), .kind = FW_OPTION_CHOICE, .fallback = (d), .choices = (c), .help = (h)        \
+    }
+#define RANGED(k, p, d, low, high, h)                                                              \
+    {                                                                                              \
+        .path = (p), .kind = (k), .fallback = (d), .min = (low), .max = (high), .help = (h)        \
+    }
+#define NUMBER(p, d, low, high, h) RANGED(FW_OPTION_NUMBER, p, d, low, high, h)
+#define DURATION(p, d, low, high, h) RANGED(FW_OPTION_DURATION, p, d, low, high, h)
+#define BYTES(p, d, low, high, h) RANGED(FW_OPTION_BYTES, p, d, low, high, h)
+
+static const fw_option_t table[] = {
+    CHOICE("log.level", "info", "error|warn|info|debug",
+           "Least important lines that are written. Reloaded by SIGHUP."),
+    CHOICE("log.format", "auto", "auto|json|text",
+           "JSON lines, or text; auto is text when stderr is a terminal."),
+
+    TEXT("admin.listen", "127.0.0.1:9090",
+         "Address of /healthz, /readyz and /metrics; port 0 takes a free one, empty is none. Never "
+         "a public one."),
+
+    TEXT("broker.bind", "127.0.0.1",
+         "Address that the broker's five ports are bound to; * is every address."),
+    TEXT("broker.host", "127.0.0.1",
+         "Host name of the broker, for workers, gateways, publish and tail."),
+    NUMBER("broker.ports.fire", "7001", 0, 65535,
+           "Fire-and-forget events from services. For the broker itself, port 0 takes a free one."),
+    NUMBER("broker.ports.publish", "7002", 0, 65535,
+           "Acknowledged events from services and gateways."),
+    NUMBER("broker.ports.jobs", "7003", 0, 65535, "Purge jobs to workers."),
+    NUMBER("broker.ports.events", "7004", 0, 65535, "Released events to gateways."),
+    NUMBER("broker.ports.control", "7005", 0, 65535, "Positions and replay for gateways."),
+    NUMBER("broker.credit", "1024", 1, 65536, "Events that one publisher may have unacknowledged."),
+    DURATION("broker.barrier_first", "200ms", 1, MINUTE,
+             "Without an answer for so long, a purge also goes to another worker."),
+    DURATION("broker.barrier_timeout", "500ms", 1, MINUTE,
+             "Without a confirmed purge for so long, an event is released flagged as unconfirmed."),
+    NUMBER("broker.held_max", "100000", 1, 10000000,
+           "Events that wait for their purge; beyond, publishers are told to retry."),
+    DURATION("broker.beacon_interval", "500ms", 50, 5 * SECOND,
+             "Between beacons, by which gateways notice a lost link."),
+    DURATION("broker.dedupe_window", "5m", SECOND, 24 * HOUR,
+             "The same event id within this time is the same event."),
+    NUMBER("broker.dedupe_max", "500000", 1, 100000000,
+           "Event ids remembered; beyond, the oldest is forgotten."),
+    NUMBER("broker.history_events_max", "1024", 1, 1000000,
+           "Events kept for replay per channel; beyond, the oldest is dropped."),
+    BYTES("broker.history_channel_bytes_max", "4MiB", 128 * KIB, GIB,
+          "Bytes kept for replay per channel."),
+    DURATION("broker.history_age", "10m", SECOND, 24 * HOUR,
+             "Age of the oldest event kept for replay."),
+    NUMBER("broker.channels_max", "1000000", 1, 100000000,
+           "Channels known at once; beyond, the longest unused is forgotten."),
+    BYTES("broker.history_bytes_max", "512MiB", MIB, 1024 * GIB, "Bytes kept for replay in all."),
+
+    SECRET("worker.redis_url", "redis://127.0.0.1:6379",
+           "The cache to purge: redis://[[user]:password@]host[:port][/database] or unix:///path."),
+    TEXT("worker.namespace", "fw",
+         "Prefix of the cache's keys: <namespace>:c:<key> and <namespace>:t:<tag>."),
+    NUMBER("worker.actors", "2", 1, FW_WORKERS_ACTORS_MAX,
+           "Purge threads of this process, each with its own connections."),
+    NUMBER("worker.capacity", "256", 1, 4096, "Jobs that one thread may have outstanding."),
+    DURATION("worker.stamp_ttl", "24h", MINUTE, 30 * 24 * HOUR,
+             "Life of a tag's stamp; at least twice the longest cache TTL."),
+    DURATION("worker.redis_timeout", "1s", 10, MINUTE,
+             "For connecting to Redis, and for one command."),
+    NUMBER("worker.sweep_duty_percent", "10", 1, 100,
+           "Share of time that a pattern sweep may keep Redis busy."),
+    NUMBER("worker.sweep_count", "400", 1, 100000, "Keys looked at by one SCAN of a sweep."),
+    NUMBER("worker.sweep_prefix_min", "3", 0, 1024,
+           "Literal characters that a pattern must begin with; 0 allows any."),
+    DURATION("worker.delay", "0", 0, MINUTE, "Test aid: every purge is answered so much later."),
+
+    TEXT("gateway.listen", "127.0.0.1:8080",
+         "Public address of WebSockets and POST /v1/events; port 0 takes a free one, 0.0.0.0:8080 "
+         "is every address."),
+    TEXT("gateway.prefix", "", "Put before every public path, for example /api for /api/ws."),
+    NUMBER("gateway.shards", "1", 1, 32,
+           "Threads, each with its own sessions; about one per CPU core."),
+    SECRET(
+        "gateway.jwt_secret", "",
+        "HS256 secret of the browsers' tokens, at least 32 bytes; empty: nobody can authenticate."),
+    SECRETS("gateway.publish_keys", "Bearer keys of POST /v1/events; none: it is refused."),
+    LIST("gateway.origins",
+         "Allowed Origin headers, for example https://app.example.com; none: any."),
+    BOOL("gateway.anonymous", "true",
+         "Sessions without a token may use /ws and get broadcast events."),
+    NUMBER("gateway.sessions_max", "16384", 1, 1000000,
+           "Sessions per shard; beyond, upgrades are refused with 503."),
+    NUMBER("gateway.channels_per_session_max", "100", 1, 10000,
+           "Subscriptions of one session; beyond, they are refused."),
+    BYTES("gateway.message_bytes_max", "64KiB", KIB, MIB,
+          "One message from a browser; beyond, close 1009."),
+    NUMBER("gateway.ring_events_max", "4096", 8, 1000000,
+           "Events kept per channel for slow sessions; beyond, those are reset."),
+    BYTES("gateway.ring_bytes_max", "4MiB", 128 * KIB, GIB,
+          "Bytes kept per channel for slow sessions."),
+    BYTES("gateway.rings_bytes_max", "256MiB", MIB, 1024 * GIB,
+          "Bytes kept for slow sessions per shard."),
+    DURATION("gateway.linger", "1m", 0, HOUR,
+             "A channel that nobody shows any more is kept for so long."),
+    DURATION("gateway.hello_timeout", "5s", 100, MINUTE, "For the client's fw.hello."),
+    DURATION("gateway.ping_interval", "25s", SECOND, 10 * MINUTE, "Between pings of a session."),
+    DURATION("gateway.pong_timeout", "10s", 100, 10 * MINUTE, "Then a silent session is closed."),
+    DURATION("gateway.drain_delay", "5s", 0, 10 * MINUTE,
+             "After SIGTERM: unready, but still serving, for load balancers to notice. 0 in "
+             "'freshwire all' unless set."),
+    DURATION("gateway.drain_window", "1m", 0, HOUR,
+             "Sessions are closed over this time, so that they do not all come back at once. 0 in "
+             "'freshwire all' unless set."),
+    DURATION("gateway.reconnect_window", "2s", 0, 10 * MINUTE,
+             "Clients wait a random part of it before they reconnect."),
+};
+
+const fw_option_t *fw_options(size_t *ret_count)
+{
+    *ret_count = sizeof table / sizeof *table;
+    return table;
+}
