@@ -25,14 +25,14 @@ class Bench:
         settings |= {"queue_max": 100, "in_flight_max": 100, **options}
         self.link = Link(**settings, randomness=random.Random(seed))
 
-    def submit(self, id: str, timeout: float = 5.0) -> int:
+    def submit(self, id: str, timeout: float = 5.0, data: Any = None) -> int:
         assert id not in self.outcomes
 
         def done(outcome: Any) -> None:
             assert id not in self.outcomes, "two outcomes for one event"
             self.outcomes[id] = outcome
 
-        message = _wire.event_message(Event.make("x", id=id))
+        message = _wire.event_message(Event.make("x", id=id, data=data))
         return self.link.submit(id, message, 2, timeout, self.now, done)
 
     def step(self, seconds: float = 0.0) -> list[Any]:
@@ -119,11 +119,15 @@ def test_unanswered_event_is_sent_again_on_a_link_that_lives():
     assert bench.link.stats().in_flight == 0
 
 
-def test_event_too_large_for_this_broker_is_rejected_not_sent():
+def test_data_larger_than_this_broker_takes_is_rejected_not_sent():
     bench = Bench().up(event_bytes_max=20)
-    bench.submit("a" * 30)
+    for name, data in (("json", "x" * 18), ("binary", b"x" * 20), ("none", None)):
+        bench.submit(name, data=data)
+    assert bench.sent() == ["json", "binary", "none"]
+    bench.submit("too large", data="x" * 19)
     assert bench.sent() == []
-    assert isinstance(bench.outcomes["a" * 30], freshwire.RejectedError)
+    refused = bench.outcomes["too large"]
+    assert (refused.field, refused.limit, refused.value) == ("data", 20, 21)
 
 
 def test_refusals_do_not_become_a_loop():

@@ -137,7 +137,7 @@ class Link:
         self._ping_number = 0
         self._credit = 0
         self._broker = b""  # incarnation of the last Welcome
-        self._frame_size_max = _wire.FRAME_SIZE_MAX
+        self._data_size_max = 0  # that the broker takes in one event; 0 = unknown
         self._hold_until = 0.0  # after OVERLOAD: nothing is sent before
         self._stats = Stats()
 
@@ -283,9 +283,7 @@ class Link:
         self._broker = welcome.incarnation
         self._credit = welcome.credit
         self._hold_until = now
-        self._frame_size_max = _wire.FRAME_SIZE_MAX
-        if welcome.event_bytes_max:
-            self._frame_size_max = min(welcome.event_bytes_max, _wire.FRAME_SIZE_MAX)
+        self._data_size_max = welcome.event_bytes_max
 
     def _introduce_again(self, now: float) -> None:
         """The broker does not know this link: it restarted behind a connection that looks the same.
@@ -331,11 +329,10 @@ class Link:
             if request.number not in self._requests or request.place != "waiting":
                 continue
             frame = _wire.encode_publish(request.number, request.level, request.message)
-            if len(frame) > self._frame_size_max:
+            too_large = self._too_large(request, frame)
+            if too_large:
                 self._stats.rejected += 1
-                reason = "the encoded event is too large for this broker"
-                refusal = RejectedError("event", reason, self._frame_size_max, len(frame))
-                self._finish(request, refusal)
+                self._finish(request, too_large)
                 continue
             self._stats.resent += request.attempts > 0
             request.attempts += 1
@@ -345,6 +342,17 @@ class Link:
             # No answer can bring credit back: ask for it.
             self._state = "hello"
             self._hello_at = now + HELLO_EVERY
+
+    def _too_large(self, request: Request, frame: bytes) -> RejectedError | None:
+        """Not left to the broker: a frame beyond its limit would end the connection of all."""
+        if len(frame) > _wire.FRAME_SIZE_MAX:
+            reason = "the encoded event is too large"
+            return RejectedError("event", reason, _wire.FRAME_SIZE_MAX, len(frame))
+        size = _wire.data_size(request.message)
+        if self._data_size_max and size > self._data_size_max:
+            reason = "is larger than the broker takes"
+            return RejectedError("data", reason, self._data_size_max, size)
+        return None
 
     def _run_timers(self, now: float) -> None:
         while self._timers and self._timers[0][0] <= now:

@@ -99,6 +99,15 @@ def event_message(event: Event) -> Any:
     return message
 
 
+def data_size(message: Any) -> int:
+    """Bytes of an event's data."""
+    kind = message.data.WhichOneof("kind")
+    if kind is None:
+        return 0
+    data = getattr(message.data, kind)
+    return len(data) if isinstance(data, bytes) else int(data.ByteSize())
+
+
 def encode_hello(name: str, incarnation: bytes) -> bytes:
     hello = link_pb2.Hello(version=PROTOCOL_VERSION, name=name, incarnation=incarnation)
     return bytes(publish_pb2.PublisherUp(hello=hello).SerializeToString())
