@@ -1,10 +1,13 @@
 /* frame.c - see frame.h.   SPDX-License-Identifier: MPL-2.0 */
 #include "gateway/frame.h"
 
+#include <string.h>
+
 enum {
     FINAL = 0x80,
     SIZE_16 = 126, /* the size follows in two bytes */
     SIZE_64 = 127, /* the size follows in eight bytes */
+    REASON_SIZE_MAX = 123,
 };
 
 size_t fw_frame_head_size(size_t payload_size)
@@ -27,4 +30,14 @@ size_t fw_frame_head(fw_frame_kind_t kind, size_t payload_size,
     for (size_t i = 2; i < size; i++)
         ret_head[i] = (uint8_t)(payload_size >> 8 * (size - 1 - i));
     return size;
+}
+
+size_t fw_frame_close(unsigned code, const char *reason, uint8_t ret_frame[FW_FRAME_CLOSE_SIZE_MAX])
+{
+    size_t size = strnlen(reason, REASON_SIZE_MAX);
+    size_t head = fw_frame_head(FW_FRAME_CLOSE, 2 + size, ret_frame);
+    ret_frame[head] = (uint8_t)(code >> 8);
+    ret_frame[head + 1] = (uint8_t)code;
+    memcpy(ret_frame + head + 2, reason, size);
+    return head + 2 + size;
 }

@@ -5,11 +5,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { FW_FRAME_HEAD_SIZE_MAX = 10 };
+enum {
+    FW_FRAME_HEAD_SIZE_MAX = 10,
+    FW_FRAME_CLOSE_SIZE_MAX = 127, /* a whole close frame */
+};
 
 typedef enum {
     FW_FRAME_TEXT = 1,
     FW_FRAME_BINARY = 2,
+    FW_FRAME_CLOSE = 8,
     FW_FRAME_PING = 9,
 } fw_frame_kind_t;
 
@@ -23,3 +27,7 @@ size_t fw_frame_head_size(size_t payload_size);
 /* Writes it; returns its size. */
 size_t fw_frame_head(fw_frame_kind_t kind, size_t payload_size,
                      uint8_t ret_head[FW_FRAME_HEAD_SIZE_MAX]);
+
+/* Writes a whole close frame; a reason of more than 123 bytes is cut. Returns its size. */
+size_t fw_frame_close(unsigned code, const char *reason,
+                      uint8_t ret_frame[FW_FRAME_CLOSE_SIZE_MAX]);

@@ -31,6 +31,7 @@ struct fw_hub {
     uint64_t last_serial;
     size_t audited; /* place in the registry */
     size_t trimmed; /* place in the registry */
+    bool wants;     /* some channel may have something to ask */
 };
 
 /* Both lists are the same but for the link that they use. */
@@ -114,6 +115,8 @@ const fw_hub_counts_t *fw_hub_counts(const fw_hub_t *self)
 /* Keeps a channel in the list of those that want something, or takes it off. */
 static void update_needs(fw_hub_t *self, fw_channel_t *channel)
 {
+    if (fw_sync_needs(&channel->sync))
+        self->wants = true;
     /* With a repair under way it stays, so that the tick finds requests without an answer. */
     if (channel->sync.state == FW_SYNC_FENCING || channel->sync.repair)
         needy_add(&self->needy, channel);
@@ -403,6 +406,7 @@ void fw_hub_link_lost(fw_hub_t *self)
 
 void fw_hub_suspect(fw_hub_t *self)
 {
+    fw_topics_refence(self->topics);
     fw_hub_audit(self, 1);
 }
 
@@ -435,10 +439,23 @@ void fw_hub_fenced(fw_hub_t *self, uint32_t fence)
     for (fw_channel_t *channel = self->needy.first; channel; channel = channel->needy.next)
         if (fw_topics_passed(self->topics, channel->fence))
             fw_sync_fenced(&channel->sync);
+    self->wants = true;
     /* The first fence of new links: what was released between the old ones and these may be
      * missing. */
     if (all)
-        fw_hub_suspect(self);
+        fw_hub_audit(self, 1);
+}
+
+bool fw_hub_wants(fw_hub_t *self)
+{
+    bool wants = self->wants;
+    self->wants = false;
+    return wants;
+}
+
+void fw_hub_want(fw_hub_t *self)
+{
+    self->wants = true;
 }
 
 fw_channel_t *fw_hub_first_needy(fw_hub_t *self)

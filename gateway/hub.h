@@ -68,7 +68,8 @@ void fw_hub_position(fw_hub_t *self, fw_channel_t *channel, uint64_t request_id,
 void fw_hub_replayed(fw_hub_t *self, fw_channel_t *channel, const fw_sync_replay_t *replay);
 /* The links were opened anew: every topic is subscribed again, nothing asked will be answered. */
 void fw_hub_link_lost(fw_hub_t *self);
-/* Events may have been lost: asks for the positions of all channels. */
+/* Events may have been lost: asks for the positions of all channels, now and, for what is not
+ * subscribed again yet, once more after a fence. */
 void fw_hub_suspect(fw_hub_t *self);
 /* Asks for the positions of one in share channels; called in turn it reaches all of them. */
 void fw_hub_audit(fw_hub_t *self, uint32_t share);
@@ -79,6 +80,10 @@ bool fw_hub_next_change(fw_hub_t *self, fw_topic_change_t *ret_change);
  */
 uint32_t fw_hub_next_fence(fw_hub_t *self);
 void fw_hub_fenced(fw_hub_t *self, uint32_t fence);
+/* Some channel may have something to ask that it had not at the last call. */
+bool fw_hub_wants(fw_hub_t *self);
+/* Not everything could be asked: fw_hub_wants is true again. */
+void fw_hub_want(fw_hub_t *self);
 /* Channels with something to ask, one after the other; each is looked at once per pass. */
 fw_channel_t *fw_hub_first_needy(fw_hub_t *self);
 fw_channel_t *fw_hub_next_needy(fw_hub_t *self, fw_channel_t *channel);

@@ -6,6 +6,9 @@
 #include <stdint.h>
 
 enum {
+    FW_CHANNELS_PER_SESSION_MAX = 10000, /* what may be configured */
+    FW_MESSAGE_BYTES_MAX = 1024 * 1024,
+    FW_RING_EVENTS_MAX = 1024 * 1024,
     FW_MESSAGES_PER_SECOND = 50, /* of one session; beyond: close 4290 */
     FW_MESSAGES_BURST = 200,
     FW_REQUEST_ID_SIZE_MAX = 64, /* beyond: fw.error */

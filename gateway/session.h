@@ -54,6 +54,7 @@ struct fw_session {
     uint32_t control_capacity;
     fw_wheel_node_t timer;
     uint64_t id;
+    uint32_t number;      /* the shard's: place in its list of sessions */
     fw_bucket_t messages; /* inbound rate */
     uint16_t count;       /* subscriptions */
     uint16_t capacity;

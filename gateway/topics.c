@@ -192,11 +192,19 @@ bool fw_topics_fenced(fw_topics_t *self, uint32_t fence)
 {
     if (!self->under_way || fence != self->fence)
         return false; /* of an earlier socket */
-    bool first = self->repeated;
+    /* One that was under way already may have come back before what gave rise to the next. */
+    bool first = self->repeated && !self->wanted;
     self->under_way = false;
-    self->repeated = false;
+    if (first)
+        self->repeated = false;
     self->passed = self->fence++;
     return first;
+}
+
+void fw_topics_refence(fw_topics_t *self)
+{
+    self->wanted = true;
+    self->repeated = true;
 }
 
 void fw_topics_repeat(fw_topics_t *self)

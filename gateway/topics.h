@@ -25,7 +25,10 @@ bool fw_topics_next_change(fw_topics_t *self, char ret_topic[FW_TOPIC_SIZE], boo
 /* The fence to be subscribed now; 0 when none is needed or one is under way, or changes are to be
  * made first. */
 uint32_t fw_topics_next_fence(fw_topics_t *self);
-/* It came back. True when it is the first one since fw_topics_repeat. */
+/* It came back. True when it is the first one since fw_topics_repeat or _refence. */
 bool fw_topics_fenced(fw_topics_t *self, uint32_t fence);
+/* The connection may have been a new one for a moment: a fence shows when all subscriptions are
+ * known again. */
+void fw_topics_refence(fw_topics_t *self);
 /* The socket is a new one: every topic has to be subscribed again. */
 void fw_topics_repeat(fw_topics_t *self);

@@ -1,0 +1,249 @@
+/* gateway.c - see gateway.h.   SPDX-License-Identifier: MPL-2.0 */
+#include "gateway/gateway.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <rhonabwy.h>
+
+#include "gateway/limits.h"
+#include "gateway/listener.h"
+#include "gateway/shard.h"
+#include "gateway/shard_names.h"
+#include "runtime/alloc.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+
+enum {
+    DESCRIPTORS_SPARE =
+        2048,              /* beside the connections: ZeroMQ, files, other roles of the process */
+    DRAIN_SLACK_MS = 3000, /* beyond delay and window */
+    SESSIONS_MIN = 16,     /* fewer are not worth starting for */
+};
+
+typedef struct {
+    fw_shard_args_t args;
+    fw_actor_t *actor;
+} shard_t;
+
+struct fw_gateway {
+    fw_gateway_config_t config;
+    fw_health_t *health;
+    shard_t shards[FW_SHARDS_MAX];
+    uint32_t shards_count; /* running */
+    int port;
+    int abort_fd;
+    int drained_fd;
+    bool drained;
+};
+
+fw_gateway_config_t fw_gateway_defaults(void)
+{
+    return (fw_gateway_config_t){
+        .listen = "127.0.0.1:8080",
+        .prefix = "",
+        .events_endpoint = "tcp://127.0.0.1:7004",
+        .control_endpoint = "tcp://127.0.0.1:7005",
+        .publish_endpoint = "tcp://127.0.0.1:7002",
+        .shards = 1,
+        .jwt_secret = "",
+        .anonymous = true,
+        .sessions_max = 16384,
+        .channels_per_session_max = 100,
+        .message_bytes_max = 64 * 1024,
+        .ring_events_max = 4096,
+        .ring_bytes_max = 4 * 1024 * 1024,
+        .rings_bytes_max = 256 * 1024 * 1024,
+        .linger_ms = 60 * 1000,
+        .hello_ms = 5000,
+        .ping_ms = 25000,
+        .pong_ms = 10000,
+        .drain_delay_ms = 5000,
+        .drain_window_ms = 60000,
+        .reconnect_window_ms = 2000,
+    };
+}
+
+static int check(const fw_gateway_config_t *config)
+{
+    bool texts = config->listen && config->prefix && config->events_endpoint &&
+                 config->control_endpoint && config->publish_endpoint && config->jwt_secret;
+    bool numbers = config->shards >= 1 && config->shards <= FW_SHARDS_MAX &&
+                   config->sessions_max >= 1 && config->channels_per_session_max >= 1 &&
+                   config->channels_per_session_max <= FW_CHANNELS_PER_SESSION_MAX &&
+                   config->message_bytes_max >= 1024 &&
+                   config->message_bytes_max <= FW_MESSAGE_BYTES_MAX &&
+                   config->ring_events_max >= 1 && config->ring_events_max <= FW_RING_EVENTS_MAX;
+    bool times = config->linger_ms >= 0 && config->hello_ms > 0 && config->ping_ms > 0 &&
+                 config->ping_ms <= INT32_MAX && config->pong_ms > 0 &&
+                 config->drain_delay_ms >= 0 && config->drain_window_ms >= 0;
+    return texts && numbers && times ? 0 : -EINVAL;
+}
+
+/* As many descriptors as are needed and no more: libwebsockets goes through the whole table, sized
+ * by this limit, at every close. Returns the sessions per shard that fit. */
+static uint32_t fit_descriptors(const fw_gateway_config_t *config)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return config->sessions_max;
+    rlim_t per_shard = (rlim_t)config->sessions_max + FW_CONNECTIONS_SPARE;
+    rlim_t needed = per_shard * config->shards + DESCRIPTORS_SPARE;
+    uint32_t sessions = config->sessions_max;
+    if (needed > limit.rlim_max) {
+        rlim_t fixed = (rlim_t)FW_CONNECTIONS_SPARE * config->shards + DESCRIPTORS_SPARE;
+        rlim_t left = limit.rlim_max > fixed ? (limit.rlim_max - fixed) / config->shards : 0;
+        sessions = left > SESSIONS_MIN ? (uint32_t)left : SESSIONS_MIN;
+        needed = limit.rlim_max;
+        fw_log(FW_LOG_WARN, "too few file descriptors, sessions are limited",
+               FW_KV_UINT("descriptors", limit.rlim_max),
+               FW_KV_UINT("sessions_max", config->sessions_max),
+               FW_KV_UINT("limited_to", sessions));
+    }
+    limit.rlim_cur = needed;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        fw_log(FW_LOG_WARN, "the limit of file descriptors cannot be set, ignoring",
+               FW_KV_ERROR(-errno));
+    return sessions;
+}
+
+static void close_fd(int *fd_p)
+{
+    if (*fd_p >= 0)
+        (void)close(*fd_p);
+    *fd_p = -1;
+}
+
+static void stop_shards(fw_gateway_t *self)
+{
+    for (uint32_t i = 0; i < self->shards_count; i++) {
+        fw_actor_stop(&self->shards[i].actor);
+        close_fd(&self->shards[i].args.listen_fd);
+    }
+    self->shards_count = 0;
+    close_fd(&self->abort_fd);
+    close_fd(&self->drained_fd);
+}
+
+static int start_shard(fw_gateway_t *self, uint32_t number, fw_metrics_t *metrics,
+                       uint32_t sessions_max)
+{
+    shard_t *shard = &self->shards[number];
+    int fd = -1;
+    int result = fw_listener_open(self->config.listen, self->port, &fd, &self->port);
+    if (result != 0)
+        return result;
+    shard->args = (fw_shard_args_t){
+        .config = &self->config,
+        .number = number,
+        .listen_fd = fd,
+        .abort_fd = self->abort_fd,
+        .drained_fd = self->drained_fd,
+        .sessions_max = sessions_max,
+        .metrics = metrics,
+        .pulse = fw_health_pulse(self->health, fw_shard_names[number].actor),
+        .linked = fw_health_condition(self->health, fw_shard_names[number].condition),
+    };
+    result =
+        fw_actor_start(fw_shard_names[number].actor, fw_shard_run, &shard->args, &shard->actor);
+    if (result == 0)
+        self->shards_count++;
+    else
+        close_fd(&shard->args.listen_fd);
+    return result;
+}
+
+int fw_gateway_start(const fw_gateway_config_t *config, fw_metrics_t *metrics, fw_health_t *health,
+                     fw_gateway_t **ret_gateway)
+{
+    int result = check(config);
+    if (result != 0)
+        return result;
+    fw_gateway_t *self = fw_alloc(1, sizeof *self);
+    self->config = *config;
+    self->health = health;
+    self->abort_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->drained_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (self->abort_fd < 0 || self->drained_fd < 0)
+        result = -errno;
+    else if (r_global_init() != RHN_OK)
+        result = -EIO;
+    uint32_t sessions_max = fit_descriptors(config);
+    for (uint32_t i = 0; result == 0 && i < config->shards; i++)
+        result = start_shard(self, i, metrics, sessions_max);
+    if (result != 0) {
+        stop_shards(self);
+        free(self);
+        return result;
+    }
+    fw_log(FW_LOG_INFO, "gateway is listening", FW_KV_TEXT("listen", config->listen),
+           FW_KV_INT("port", self->port), FW_KV_UINT("shards", config->shards));
+    *ret_gateway = self;
+    return 0;
+}
+
+int fw_gateway_port(const fw_gateway_t *self)
+{
+    return self->port;
+}
+
+/* Waits until every shard has drained, or has had the time to. */
+static void await_drained(fw_gateway_t *self)
+{
+    int64_t deadline_ms =
+        fw_clock_ms() + self->config.drain_delay_ms + self->config.drain_window_ms + DRAIN_SLACK_MS;
+    uint64_t drained = 0;
+    while (drained < self->shards_count) {
+        int64_t left_ms = deadline_ms - fw_clock_ms();
+        struct pollfd ready = {.fd = self->drained_fd, .events = POLLIN};
+        if (left_ms <= 0)
+            return;
+        int count = poll(&ready, 1, left_ms > 1000 ? 1000 : (int)left_ms);
+        uint64_t more = 0;
+        if (count > 0 && read(self->drained_fd, &more, sizeof more) == sizeof more)
+            drained += more;
+    }
+}
+
+void fw_gateway_drain(fw_gateway_t *self)
+{
+    if (self->drained)
+        return;
+    self->drained = true;
+    fw_health_set_draining(self->health);
+    fw_log(FW_LOG_INFO, "gateway is draining", FW_KV_INT("delay_ms", self->config.drain_delay_ms),
+           FW_KV_INT("window_ms", self->config.drain_window_ms));
+    for (uint32_t i = 0; i < self->shards_count; i++) {
+        int result = fw_actor_send(self->shards[i].actor, FW_CONTROL_DRAIN);
+        assert(result == 0);
+        (void)result;
+    }
+    await_drained(self);
+}
+
+void fw_gateway_stop(fw_gateway_t **self_p)
+{
+    fw_gateway_t *self = *self_p;
+    if (!self)
+        return;
+    fw_gateway_drain(self);
+    stop_shards(self);
+    fw_log(FW_LOG_INFO, "gateway has stopped");
+    free(self);
+    *self_p = NULL;
+}
+
+void fw_gateway_abort(fw_gateway_t *self)
+{
+    const uint64_t one = 1;
+    /* Only this is done from another thread: an eventfd is made for it. */
+    ssize_t written = write(self->abort_fd, &one, sizeof one);
+    (void)written;
+}

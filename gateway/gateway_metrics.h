@@ -1,0 +1,63 @@
+/* gateway_metrics.h - every series of the gateway, looked up once.
+ * SPDX-License-Identifier: MPL-2.0
+ * All shards share the series. */
+#pragma once
+
+#include "gateway/close_code.h"
+#include "runtime/metrics.h"
+
+/* Why something from outside was refused: door and reason of freshwire_refused_total. */
+typedef enum {
+    FW_REFUSED_CONNECTIONS, /* accepted and closed at once: too many connections */
+    FW_REFUSED_SESSIONS,
+    FW_REFUSED_DRAINING,
+    FW_REFUSED_PATH,
+    FW_REFUSED_ORIGIN,
+    FW_REFUSED_HANDSHAKE,
+    FW_REFUSED_MESSAGE, /* a client's message that was answered by fw.error */
+    FW_REFUSED_EVENTS,  /* a frame of the broker that is none */
+    FW_REFUSED_CONTROL, /* an answer of the broker that is none */
+    FW_REFUSED_COUNT,
+} fw_refused_t;
+
+/* How an HTTP publish ended; the label is its status. */
+enum { FW_PUBLISH_STATUSES = 12 };
+
+enum { FW_DISCONNECTS = 14 };
+
+typedef struct {
+    fw_histogram_t *delivery; /* uplink to socket */
+    fw_histogram_t *age;      /* publisher's clock to uplink */
+    fw_gauge_t *sessions;
+    fw_gauge_t *connections;
+    fw_gauge_t *subscriptions;
+    fw_gauge_t *channels;
+    fw_gauge_t *ring_bytes;
+    fw_gauge_t *uplink_connected;
+    fw_counter_t *opened_open;
+    fw_counter_t *opened_refused;
+    fw_counter_t *disconnects[FW_DISCONNECTS];
+    fw_counter_t *received;
+    fw_counter_t *irrelevant;
+    fw_counter_t *duplicates;
+    fw_counter_t *delivered;
+    fw_counter_t *writes;
+    fw_counter_t *written_bytes;
+    fw_counter_t *messages;
+    fw_counter_t *resets[FW_RESET_EPOCH + 1];
+    fw_counter_t *replays_complete;
+    fw_counter_t *replays_reset;
+    fw_counter_t *reopened;
+    fw_counter_t *beacons_missed;
+    fw_counter_t *refused[FW_REFUSED_COUNT];
+    fw_counter_t *publishes[FW_PUBLISH_STATUSES];
+} fw_gateway_metrics_t;
+
+void fw_gateway_metrics_init(fw_gateway_metrics_t *self, fw_metrics_t *registry);
+
+/* Codes that are not ours: how a session ended without us. */
+enum { FW_DISCONNECT_BY_PEER = 1, FW_DISCONNECT_LOST = 2 };
+
+/* code: fw_close_code_t or one of the two above. */
+fw_counter_t *fw_gateway_metrics_disconnect(const fw_gateway_metrics_t *self, int code);
+fw_counter_t *fw_gateway_metrics_publish(const fw_gateway_metrics_t *self, unsigned status);

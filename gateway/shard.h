@@ -1,0 +1,24 @@
+/* shard.h - an actor that serves browsers: one loop, one listening socket, its own rings and broker
+ * links. SPDX-License-Identifier: MPL-2.0 Control: DRAIN begins the drain; STOP ends everything. */
+#pragma once
+
+#include "gateway/gateway.h"
+#include "runtime/actor.h"
+
+typedef struct fw_shard fw_shard_t;
+
+/* Belongs to the gateway and outlives the actor. */
+typedef struct {
+    const fw_gateway_config_t *config;
+    unsigned number;
+    int listen_fd;
+    int abort_fd;   /* an eventfd: readable = close every session now */
+    int drained_fd; /* an eventfd that counts the shards that have no session left */
+    uint32_t sessions_max;
+    fw_metrics_t *metrics;
+    fw_pulse_t *pulse;
+    fw_condition_t *linked; /* the links to the broker are up */
+} fw_shard_args_t;
+
+/* The actor's body; args is a fw_shard_args_t. */
+void fw_shard_run(zsock_t *pipe, void *args);

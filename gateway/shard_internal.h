@@ -1,0 +1,157 @@
+/* shard_internal.h - what the files of the shard share; for nobody else.
+ * SPDX-License-Identifier: MPL-2.0 */
+#pragma once
+
+#include <libwebsockets.h>
+#include <uv.h>
+
+#include "gateway/dialogue.h"
+#include "gateway/gateway_metrics.h"
+#include "gateway/gather.h"
+#include "gateway/problem.h"
+#include "gateway/publish_request.h"
+#include "gateway/shard.h"
+#include "gateway/uplink.h"
+#include "gateway/wakeup.h"
+#include "runtime/log.h"
+#include "runtime/random.h"
+
+enum {
+    FW_CLOSING_MS = 5000,  /* a session that does not take its close frame is cut off */
+    FW_FAREWELL_MS = 1000, /* at the end of a drain: for close frames on their way */
+    FW_SUBPROTOCOLS = 3,   /* none, ours, and the one that stands for unknown ones */
+};
+
+/* What a session's timer stands for. */
+typedef enum {
+    FW_PHASE_NONE,
+    FW_PHASE_HELLO,
+    FW_PHASE_PING,
+    FW_PHASE_PONG,
+    FW_PHASE_CLOSING,
+} fw_phase_t;
+
+typedef struct fw_post fw_post_t;
+
+/* One TCP connection as far as we need it beside libwebsockets: made when its first request has
+ * been read. */
+typedef struct {
+    struct lws *wsi;
+    fw_session_t *session; /* NULL before the upgrade and after the end */
+    fw_opening_t *opening; /* only during the upgrade; its texts are in opening_texts */
+    char *opening_texts;
+    char *room;       /* of the path */
+    uint8_t *message; /* the message under way */
+    fw_post_t *post;  /* the HTTP publish under way */
+    fw_close_t close; /* pending */
+    uint32_t message_size;
+    uint32_t message_capacity;
+    uint16_t empty_fragments;
+    uint8_t endpoint; /* fw_endpoint_t */
+    bool message_old; /* the message under way was there at the last ping */
+    bool websocket;   /* counted in websockets */
+    bool close_sent;
+} fw_connection_t;
+
+struct fw_post {
+    fw_connection_t *connection; /* NULL when the client has gone */
+    fw_post_t *next;
+    fw_post_t *previous;
+    enum { FW_POST_READING, FW_POST_WAITING, FW_POST_ANSWERED } state;
+    uint64_t request_id;
+    char *id; /* Idempotency-Key, or empty */
+    uint8_t *body;
+    size_t size;
+    size_t expected;
+    char *response;
+    size_t response_size;
+    bool closes;
+};
+
+struct fw_shard {
+    const fw_shard_args_t *args;
+    const fw_gateway_config_t *config;
+    fw_gateway_metrics_t metrics;
+    zsock_t *pipe;
+    uv_loop_t loop;
+    uv_poll_t listener;
+    uv_poll_t abort;
+    uv_timer_t ticker;
+    uv_prepare_t prepare;
+    uv_idle_t idle; /* active: the loop must not sleep */
+    fw_wakeup_t *pipe_wakeup;
+    struct lws_context *lws;
+    struct lws_vhost *vhost;
+    struct lws_protocols protocols[FW_SUBPROTOCOLS + 1];
+    char unknown[FW_SUBPROTOCOL_SIZE_MAX + 1]; /* name of the last of protocols; see shard_http.c */
+    fw_hub_t *hub;
+    fw_auth_t *auth;
+    fw_dialogue_t dialogue;
+    fw_wheel_t *wheel;
+    fw_gather_t *gathers[2]; /* by session->batch */
+    fw_uplink_t *uplink;
+    fw_random_t random;
+    fw_post_t *posts;     /* WAITING ones */
+    uint32_t posts_count; /* all */
+    uint32_t connections;
+    uint32_t sessions;   /* not closing */
+    uint32_t websockets; /* closing ones included */
+    uint32_t sessions_max;
+    fw_session_t **all; /* sessions that are not closing, for the drain */
+    size_t all_capacity;
+    int64_t accept_again_ms; /* 0 = accepting */
+    int64_t ticked_ms;       /* the last slow tick */
+    int64_t drain_began_ms;  /* 0 = not draining */
+    int64_t emptied_ms;      /* when the drain had closed the last session; 0 = not yet */
+    bool drained;
+    bool aborted;
+    bool stopping;
+    fw_hub_counts_t reported;
+    uint32_t sessions_reported;
+    uint32_t connections_reported;
+    bool connected_reported;
+};
+
+/* shard.c */
+fw_connection_t *fw_connection_of(struct lws *wsi); /* made at the first call */
+/* Ends a session with a code; what it was told before goes out first if its socket takes it. */
+void fw_shard_close(fw_shard_t *self, fw_connection_t *connection, fw_close_t close);
+/* Writes what there is for a session, one piece. */
+void fw_shard_write(fw_shard_t *self, fw_session_t *session);
+/* Upgrades are refused. */
+bool fw_shard_refuses(const fw_shard_t *self);
+void fw_shard_refused(const fw_shard_t *self, fw_refused_t what);
+int64_t fw_shard_wall_s(void);
+
+/* shard_ws.c: callbacks of libwebsockets. A negative result closes the connection. */
+int fw_ws_prepare(fw_shard_t *self, struct lws *wsi);
+int fw_ws_open(fw_shard_t *self, struct lws *wsi, bool over_h2);
+int fw_ws_receive(fw_shard_t *self, struct lws *wsi, const uint8_t *data, size_t size);
+void fw_ws_heard(struct lws *wsi);
+int fw_ws_writable(fw_shard_t *self, struct lws *wsi);
+/* Sends the pending close frame, if the socket takes it now. */
+void fw_ws_send_close(fw_connection_t *connection);
+/* The peer sent a close frame. */
+int fw_ws_peer_closes(fw_shard_t *self, struct lws *wsi);
+/* The session has ended; how: a close code, or FW_DISCONNECT_… */
+void fw_ws_end(fw_shard_t *self, fw_connection_t *connection, int how);
+void fw_ws_timer(fw_shard_t *self, fw_session_t *session, int64_t now_ms);
+/* Sets the timer for what comes next. */
+void fw_ws_schedule(fw_shard_t *self, fw_session_t *session, fw_phase_t phase, int64_t now_ms);
+
+/* shard_http.c: likewise. */
+int fw_http_upgrade(fw_shard_t *self, struct lws *wsi);
+int fw_http_request(fw_shard_t *self, struct lws *wsi, fw_text_t path);
+int fw_http_body(fw_shard_t *self, struct lws *wsi, const uint8_t *data, size_t size);
+int fw_http_body_complete(fw_shard_t *self, struct lws *wsi);
+int fw_http_writable(fw_shard_t *self, struct lws *wsi);
+void fw_http_closed(fw_shard_t *self, fw_connection_t *connection);
+void fw_http_published(void *context, uint64_t request_id, int error, const fw_publish_ack_t *ack);
+/* A header, as text in buffer; empty when there is none or it does not fit (then *ret_fits is
+ * false). */
+fw_text_t fw_http_header(struct lws *wsi, enum lws_token_indexes token, char *buffer, size_t size,
+                         bool *ret_fits);
+/* An argument of the URL, likewise. */
+fw_text_t fw_http_argument(struct lws *wsi, const char *name, char *buffer, size_t size);
+/* The path; empty when it cannot be one of ours. */
+fw_text_t fw_http_path(struct lws *wsi, enum lws_token_indexes token, char *buffer, size_t size);

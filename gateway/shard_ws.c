@@ -1,0 +1,345 @@
+/* shard_ws.c - sessions on libwebsockets: from the upgrade to the close.
+ * SPDX-License-Identifier: MPL-2.0 */
+#include <stdlib.h>
+
+#include "gateway/shard_internal.h"
+#include "proto/utf8.h"
+#include "runtime/alloc.h"
+#include "runtime/clock.h"
+
+enum { MESSAGE_CAPACITY_MIN = 512, WRITES_PER_CALLBACK = 8 };
+
+/* ------ opening */
+
+typedef struct {
+    char token[FW_TOKEN_SIZE_MAX + 1];
+    char authorization[FW_TOKEN_SIZE_MAX + 16];
+    char origin[FW_ORIGIN_SIZE_MAX + 1];
+    char offered[128];
+    char first[FW_SUBPROTOCOL_SIZE_MAX + 1];
+    char path[FW_CHANNEL_SIZE_MAX + 256];
+} headers_t;
+
+/* Headers are gone once the session is established: what is needed of them is copied. */
+int fw_ws_prepare(fw_shard_t *self, struct lws *wsi)
+{
+    fw_connection_t *connection = fw_connection_of(wsi);
+    bool fits = true;
+    headers_t *headers = fw_alloc(1, sizeof *headers);
+    fw_opening_t *opening = fw_alloc(1, sizeof *opening);
+    fw_text_t path = fw_http_path(wsi, WSI_TOKEN_GET_URI, headers->path, sizeof headers->path);
+    opening->route = fw_route_parse(fw_text(self->config->prefix), path);
+    opening->subprotocol = fw_route_subprotocol(
+        fw_http_header(wsi, WSI_TOKEN_PROTOCOL, headers->offered, sizeof headers->offered, &fits),
+        headers->first);
+    opening->token =
+        fw_route_bearer(fw_http_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, headers->authorization,
+                                       sizeof headers->authorization, &fits));
+    if (opening->token.size == 0)
+        opening->token = fw_http_argument(wsi, "token", headers->token, sizeof headers->token);
+    opening->origin = fw_http_argument(wsi, "origin", headers->origin, sizeof headers->origin);
+    connection->endpoint = (uint8_t)opening->route.endpoint;
+    if (opening->route.room.size > 0)
+        connection->room = fw_copy_text(opening->route.room.text, opening->route.room.size);
+    connection->opening = opening;
+    connection->opening_texts = (char *)headers;
+    return 0;
+}
+
+static void forget_opening(fw_connection_t *connection)
+{
+    /* It holds a token. */
+    if (connection->opening_texts)
+        explicit_bzero(connection->opening_texts, sizeof(headers_t));
+    free(connection->opening);
+    free(connection->opening_texts);
+    connection->opening = NULL;
+    connection->opening_texts = NULL;
+}
+
+static void add_session(fw_shard_t *self, fw_session_t *session)
+{
+    if (self->sessions == self->all_capacity) {
+        self->all_capacity = self->all_capacity ? self->all_capacity * 2 : 64;
+        self->all = fw_realloc(self->all, self->all_capacity, sizeof(fw_session_t *));
+    }
+    session->number = self->sessions;
+    self->all[self->sessions++] = session;
+}
+
+static void remove_session(fw_shard_t *self, fw_session_t *session)
+{
+    fw_session_t *last = self->all[--self->sessions];
+    last->number = session->number;
+    self->all[last->number] = last;
+}
+
+int fw_ws_open(fw_shard_t *self, struct lws *wsi, bool over_h2)
+{
+    fw_connection_t *connection = fw_connection_of(wsi);
+    /* RAW writes would corrupt a stream that has no socket of its own. */
+    if (over_h2 || lws_get_network_wsi(wsi) != wsi || !connection->opening)
+        return -1;
+    int64_t now_ms = fw_clock_ms();
+    fw_session_t *session = fw_session_new(connection, fw_random_next(&self->random));
+    connection->session = session;
+    connection->websocket = true;
+    self->websockets++;
+    add_session(self, session);
+    fw_close_t refused =
+        fw_dialogue_open(&self->dialogue, session, connection->opening, now_ms, fw_shard_wall_s());
+    forget_opening(connection);
+    if (refused.code != FW_CLOSE_NONE) {
+        fw_counter_add(self->metrics.opened_refused, 1);
+        fw_shard_close(self, connection, refused);
+        return 0;
+    }
+    fw_counter_add(self->metrics.opened_open, 1);
+    fw_ws_schedule(self, session,
+                   session->state == FW_SESSION_GREETING ? FW_PHASE_HELLO : FW_PHASE_PING, now_ms);
+    return 0;
+}
+
+/* ------ receiving */
+
+static bool append(const fw_shard_t *self, fw_connection_t *connection, const uint8_t *data,
+                   size_t size)
+{
+    if (size > self->config->message_bytes_max - connection->message_size)
+        return false;
+    size_t needed = connection->message_size + size;
+    if (needed > connection->message_capacity) {
+        size_t capacity = needed < MESSAGE_CAPACITY_MIN ? MESSAGE_CAPACITY_MIN : needed * 2;
+        connection->message = fw_realloc(connection->message, capacity, 1);
+        connection->message_capacity = (uint32_t)capacity;
+    }
+    if (size > 0)
+        memcpy(connection->message + connection->message_size, data, size);
+    connection->message_size += (uint32_t)size;
+    return true;
+}
+
+static void forget_message(fw_connection_t *connection)
+{
+    free(connection->message);
+    connection->message = NULL;
+    connection->message_size = 0;
+    connection->message_capacity = 0;
+    connection->empty_fragments = 0;
+    connection->message_old = false;
+}
+
+static void take_message(fw_shard_t *self, fw_connection_t *connection, fw_bytes_t text)
+{
+    fw_session_t *session = connection->session;
+    fw_route_t route = {(fw_endpoint_t)connection->endpoint, fw_text(connection->room)};
+    int64_t now_ms = fw_clock_ms();
+    fw_counter_add(self->metrics.messages, 1);
+    if (!fw_utf8_valid(text)) {
+        fw_shard_close(self, connection, (fw_close_t){FW_CLOSE_BAD_TEXT, "not UTF-8"});
+        return;
+    }
+    bool greeting = session->state == FW_SESSION_GREETING;
+    fw_close_t outcome =
+        fw_dialogue_message(&self->dialogue, session, &route, text, now_ms, fw_shard_wall_s());
+    if (outcome.code != FW_CLOSE_NONE)
+        fw_shard_close(self, connection, outcome);
+    else if (greeting && session->state != FW_SESSION_GREETING)
+        fw_ws_schedule(self, session, FW_PHASE_PING, now_ms);
+}
+
+int fw_ws_receive(fw_shard_t *self, struct lws *wsi, const uint8_t *data, size_t size)
+{
+    fw_connection_t *connection = fw_connection_of(wsi);
+    fw_session_t *session = connection->session;
+    if (!session || session->state == FW_SESSION_CLOSING)
+        return 0; /* on its way out: what it says does not matter any more */
+    session->heard = true;
+    bool complete = lws_is_final_fragment(wsi) && lws_remaining_packet_payload(wsi) == 0;
+    fw_close_t refused = FW_CLOSE_NOT;
+    if (lws_frame_is_binary(wsi))
+        refused = (fw_close_t){FW_CLOSE_BINARY, "binary messages are not understood"};
+    else if (size == 0 && !complete && ++connection->empty_fragments > FW_EMPTY_FRAGMENTS_MAX)
+        refused = (fw_close_t){FW_CLOSE_BAD_REQUEST, "too many empty fragments"};
+    else if (complete && connection->message_size == 0 && size <= self->config->message_bytes_max)
+        take_message(self, connection, (fw_bytes_t){data, size}); /* the usual case: not copied */
+    else if (!append(self, connection, data, size))
+        refused = (fw_close_t){FW_CLOSE_TOO_BIG, "message is too big"};
+    else if (complete)
+        take_message(self, connection, (fw_bytes_t){connection->message, connection->message_size});
+    if (complete || refused.code != FW_CLOSE_NONE)
+        forget_message(connection);
+    if (refused.code != FW_CLOSE_NONE)
+        fw_shard_close(self, connection, refused);
+    return 0;
+}
+
+void fw_ws_heard(struct lws *wsi)
+{
+    fw_connection_t *connection = fw_connection_of(wsi);
+    if (connection->session)
+        connection->session->heard = true;
+}
+
+/* ------ writing and closing */
+
+/* Not lws_close_reason and a negative result: Debian's library is built with _DEBUG, and then
+ * closes a connection a second time as a test of libuv, which cuts it off before the close frame
+ * has gone. */
+void fw_ws_send_close(fw_connection_t *connection)
+{
+    if (connection->close.code == FW_CLOSE_NONE || connection->close_sent ||
+        lws_partial_buffered(connection->wsi))
+        return;
+    uint8_t frame[FW_FRAME_CLOSE_SIZE_MAX];
+    size_t size = fw_frame_close(connection->close.code, connection->close.reason, frame);
+    connection->close_sent = true;
+    if (lws_write(connection->wsi, frame, size, LWS_WRITE_RAW) < 0)
+        lws_set_timeout(connection->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+}
+
+int fw_ws_peer_closes(fw_shard_t *self, struct lws *wsi)
+{
+    fw_connection_t *connection = fw_connection_of(wsi);
+    fw_ws_end(self, connection, FW_DISCONNECT_BY_PEER);
+    /* It answers ours: done. Else the library sends the answer. */
+    return connection->close_sent ? -1 : 0;
+}
+
+int fw_ws_writable(fw_shard_t *self, struct lws *wsi)
+{
+    fw_connection_t *connection = fw_connection_of(wsi);
+    fw_session_t *session = connection->session;
+    fw_ws_send_close(connection);
+    if (!session || session->state == FW_SESSION_CLOSING)
+        return 0;
+    for (int i = 0; i < WRITES_PER_CALLBACK; i++) {
+        if (lws_partial_buffered(wsi))
+            return 0;
+        bool more = session->control_size > 0 || session->first_dirty != 0;
+        if (!more || session->state == FW_SESSION_CLOSING)
+            break;
+        fw_shard_write(self, session);
+    }
+    if (session->state == FW_SESSION_CLOSING || lws_partial_buffered(wsi))
+        return 0;
+    if (session->state == FW_SESSION_OPEN && session->first_dirty != 0)
+        lws_callback_on_writable(wsi); /* fair to the others: the rest at the next turn */
+    else
+        session->behind = false;
+    return 0;
+}
+
+void fw_ws_end(fw_shard_t *self, fw_connection_t *connection, int how)
+{
+    fw_session_t *session = connection->session;
+    if (!session)
+        return;
+    fw_wheel_stop(&session->timer);
+    if (session->state == FW_SESSION_CLOSING)
+        return;
+    session->state = FW_SESSION_CLOSING;
+    session->phase = FW_PHASE_NONE;
+    fw_counter_add(fw_gateway_metrics_disconnect(&self->metrics, how), 1);
+    fw_hub_part(self->hub, session, fw_clock_ms());
+    remove_session(self, session);
+    forget_message(connection);
+    forget_opening(connection);
+}
+
+/* ------ time */
+
+static int64_t jittered(fw_shard_t *self, int64_t ms)
+{
+    return ms / 2 + (int64_t)fw_random_below(&self->random, (uint64_t)(ms / 2) + 1);
+}
+
+void fw_ws_schedule(fw_shard_t *self, fw_session_t *session, fw_phase_t phase, int64_t now_ms)
+{
+    const fw_gateway_config_t *config = self->config;
+    int64_t deadline_ms = now_ms;
+    bool first = session->phase != FW_PHASE_PONG;
+    session->phase = (uint8_t)phase;
+    switch (phase) {
+    case FW_PHASE_NONE:
+        fw_wheel_stop(&session->timer);
+        return;
+    case FW_PHASE_HELLO:
+        deadline_ms += config->hello_ms;
+        break;
+    case FW_PHASE_PING:
+        /* Sessions that came together do not ping together. */
+        deadline_ms +=
+            first ? jittered(self, config->ping_ms)
+                  : (config->ping_ms > config->pong_ms ? config->ping_ms - config->pong_ms : 1);
+        break;
+    case FW_PHASE_PONG:
+        deadline_ms += config->pong_ms;
+        break;
+    case FW_PHASE_CLOSING:
+        deadline_ms += FW_CLOSING_MS;
+        break;
+    }
+    if (phase != FW_PHASE_CLOSING && session->claims && fw_claims_expires_s(session->claims) > 0) {
+        int64_t left_s =
+            fw_claims_expires_s(session->claims) + FW_TOKEN_LEEWAY_S - fw_shard_wall_s();
+        int64_t expires_ms = now_ms + (left_s > 0 ? left_s : 0) * 1000;
+        if (expires_ms < deadline_ms)
+            deadline_ms = expires_ms;
+    }
+    fw_wheel_set(self->wheel, &session->timer, deadline_ms);
+}
+
+static bool has_expired(const fw_session_t *session)
+{
+    if (!session->claims || fw_claims_expires_s(session->claims) == 0)
+        return false;
+    return fw_shard_wall_s() >= fw_claims_expires_s(session->claims) + FW_TOKEN_LEEWAY_S;
+}
+
+static void send_ping(fw_shard_t *self, fw_connection_t *connection, int64_t now_ms)
+{
+    fw_session_t *session = connection->session;
+    /* A message that is sent in drops would hold its memory for ever. */
+    if (connection->message_old) {
+        fw_shard_close(self, connection,
+                       (fw_close_t){FW_CLOSE_BAD_REQUEST, "message was not finished"});
+        return;
+    }
+    connection->message_old = connection->message != NULL;
+    session->heard = false;
+    fw_session_say_ping(session);
+    fw_hub_mark(self->hub, session);
+    fw_ws_schedule(self, session, FW_PHASE_PONG, now_ms);
+}
+
+void fw_ws_timer(fw_shard_t *self, fw_session_t *session, int64_t now_ms)
+{
+    fw_connection_t *connection = session->connection;
+    fw_phase_t phase = (fw_phase_t)session->phase;
+    if (phase != FW_PHASE_CLOSING && has_expired(session)) {
+        fw_shard_close(self, connection, (fw_close_t){FW_CLOSE_TOKEN_EXPIRED, "token has expired"});
+        return;
+    }
+    switch (phase) {
+    case FW_PHASE_NONE:
+        break;
+    case FW_PHASE_HELLO:
+        fw_shard_close(self, connection, fw_dialogue_late(session));
+        break;
+    case FW_PHASE_PING:
+        send_ping(self, connection, now_ms);
+        break;
+    case FW_PHASE_PONG:
+        if (session->heard)
+            fw_ws_schedule(self, session, FW_PHASE_PING, now_ms);
+        else if (session->behind)
+            fw_shard_close(self, connection, (fw_close_t){FW_CLOSE_SLOW, "reads too slowly"});
+        else
+            fw_shard_close(self, connection, (fw_close_t){FW_CLOSE_NO_PONG, "no pong"});
+        break;
+    case FW_PHASE_CLOSING:
+        lws_set_timeout(connection->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+        break;
+    }
+}
