@@ -8,7 +8,7 @@ target_compile_features(fw_options INTERFACE c_std_17)
 target_compile_definitions(fw_options INTERFACE _GNU_SOURCE)
 target_include_directories(fw_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(fw_options INTERFACE
-  -std=gnu17 -fno-common -g
+  -std=gnu17 -fno-common -g -UNDEBUG # asserts stay in release builds
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes
   -Wmissing-prototypes -Wold-style-definition -Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wvla
   -Wnull-dereference -Wimplicit-fallthrough
