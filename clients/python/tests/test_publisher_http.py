@@ -98,6 +98,13 @@ def test_answer_that_is_no_receipt_is_an_error_not_a_crash(gateway):
         HttpPublisher(gateway.address).publish("x")
 
 
+def test_id_that_no_header_can_carry_travels_in_the_body(gateway):
+    HttpPublisher(gateway.address).publish("x", id="é\n")
+    _, headers, body = gateway.requests[0]
+    assert "Idempotency-Key" not in headers
+    assert body["id"] == "é\n"
+
+
 def test_bytes_and_unknown_levels_and_addresses_are_refused():
     publisher = HttpPublisher("http://127.0.0.1:1")
     with pytest.raises(TypeError, match="bytes cannot be published over HTTP"):

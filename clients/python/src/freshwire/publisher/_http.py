@@ -22,8 +22,8 @@ from ._settings import Settings, settings_from_env
 RESPONSE_SIZE_MAX = 1024 * 1024
 RETRY_BASE = 0.05
 RETRY_CAP = 2.0
-REFUSED = frozenset({400, 404, 405, 409, 413, 415, 422})
-"""Statuses after which the same request cannot succeed."""
+AGAIN = frozenset({408, 425, 429})
+"""Of the statuses 4xx, those after which the same request may succeed."""
 
 
 class HttpPublisher:
@@ -119,7 +119,7 @@ class HttpPublisher:
                 raise UnauthorizedError(
                     f"{self._url}: {answer.get('detail') or 'the publish key was refused'}"
                 )
-            if status in REFUSED:
+            if 400 <= status < 500 and status not in AGAIN:
                 self._count(rejected=1)
                 raise rejection(answer, status)
             wait = max(
@@ -157,7 +157,8 @@ class HttpPublisher:
         repeated."""
         request = urllib.request.Request(self._url, data=body, method="POST")
         request.add_header("Content-Type", "application/json")
-        request.add_header("Idempotency-Key", id)
+        if id.isascii() and id.isprintable():  # The body carries it as well.
+            request.add_header("Idempotency-Key", id)
         if self._settings.key:
             request.add_header("Authorization", f"Bearer {self._settings.key}")
         remaining = max(0.05, deadline - time.monotonic())
