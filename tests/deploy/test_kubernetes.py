@@ -242,12 +242,24 @@ def test_every_field_is_known_and_every_required_one_is_there(
     assert compiled.returncode == 0, compiled.stdout
 
 
+SECRETS = {
+    "jwt-secret": "0123456789abcdef0123456789abcdef",
+    "publish-keys": "one-key\nanother-key",
+    "redis-url": "redis://:password@redis:6379/0",
+}
+
+
 def option_environment(container: Manifest, tmp_path: Path) -> dict[str, str]:
-    """The container's options, with files that hold secrets replaced by ones that exist here."""
-    secret = tmp_path / "secret"
-    secret.write_text("0123456789abcdef0123456789abcdef\n")
-    names = {one["name"]: one["value"] for one in container.get("env", [])}
-    return {name: str(secret) if name.endswith("_FILE") else value for name, value in names.items()}
+    """The container's options; files that hold secrets are replaced by ones that exist here."""
+    names = {}
+    for one in container.get("env", []):
+        value = one["value"]
+        if one["name"].endswith("_FILE"):
+            file = tmp_path / Path(value).name
+            file.write_text(SECRETS[file.name] + "\n")
+            value = str(file)
+        names[one["name"]] = value
+    return names
 
 
 def test_the_binary_accepts_the_configuration_of_every_role(
