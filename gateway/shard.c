@@ -517,6 +517,10 @@ static void tear_down(fw_shard_t *self)
     if (self->lws)
         lws_context_destroy(self->lws);
     (void)uv_run(&self->loop, UV_RUN_DEFAULT);
+    /* On a loop of ours the first call only begins; now that every handle is closed, the second one
+     * ends it. */
+    if (self->lws)
+        lws_context_destroy(self->lws);
     int result = uv_loop_close(&self->loop);
     assert(result == 0);
     (void)result;
