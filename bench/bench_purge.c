@@ -25,8 +25,8 @@ enum {
     KEY_SIZE = 32,
 };
 
-static const size_t JOB_KEYS[] = {1, 10, 100, 1000};
-enum { JOB_SIZES = sizeof(JOB_KEYS) / sizeof(JOB_KEYS[0]) };
+static const size_t job_keys[] = {1, 10, 100, 1000};
+enum { JOB_SIZES = sizeof(job_keys) / sizeof(job_keys[0]) };
 
 typedef struct {
     fw_redis_fixture_t *server;
@@ -133,7 +133,7 @@ static void print_rates(bench_t *bench)
     for (size_t round = 0; round < ROUNDS; round++) {
         reference[round] = measure_reference(bench);
         for (size_t i = 0; i < JOB_SIZES; i++) {
-            worker[i][round] = measure_worker(bench, JOB_KEYS[i]);
+            worker[i][round] = measure_worker(bench, job_keys[i]);
         }
     }
     double base = median(reference, ROUNDS);
@@ -142,8 +142,8 @@ static void print_rates(bench_t *bench)
     printf("%-28s %12.0f %8.2f\n", "UNLINK, pipelined by 100", base, 1.0);
     for (size_t i = 0; i < JOB_SIZES; i++) {
         char name[48];
-        (void)snprintf(name, sizeof(name), "worker, %zu key%s a job", JOB_KEYS[i],
-                       JOB_KEYS[i] == 1 ? "" : "s");
+        (void)snprintf(name, sizeof(name), "worker, %zu key%s a job", job_keys[i],
+                       job_keys[i] == 1 ? "" : "s");
         double rate = median(worker[i], ROUNDS);
         printf("%-28s %12.0f %8.2f\n", name, rate, rate / base);
     }

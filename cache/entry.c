@@ -17,15 +17,15 @@ enum {
 
 _Static_assert(FW_CACHE_PAYLOAD_SIZE_MAX < INT32_MAX, "zlib counts in unsigned int");
 
-static const char ENTRY_MAGIC[MAGIC_SIZE] = {'C', 'W', 'E', '1'};
-static const char LEASE_MAGIC[MAGIC_SIZE] = {'C', 'W', 'L', '1'};
+static const char entry_magic[MAGIC_SIZE] = {'C', 'W', 'E', '1'};
+static const char lease_magic[MAGIC_SIZE] = {'C', 'W', 'L', '1'};
 
 fw_cache_value_kind_t fw_cache_value_kind(fw_bytes_t value)
 {
-    if (value.size > FW_CACHE_HEADER_SIZE && memcmp(value.data, ENTRY_MAGIC, MAGIC_SIZE) == 0) {
+    if (value.size > FW_CACHE_HEADER_SIZE && memcmp(value.data, entry_magic, MAGIC_SIZE) == 0) {
         return FW_CACHE_VALUE_ENTRY;
     }
-    if (value.size == FW_CACHE_LEASE_SIZE && memcmp(value.data, LEASE_MAGIC, MAGIC_SIZE) == 0) {
+    if (value.size == FW_CACHE_LEASE_SIZE && memcmp(value.data, lease_magic, MAGIC_SIZE) == 0) {
         return FW_CACHE_VALUE_LEASE;
     }
     return FW_CACHE_VALUE_UNKNOWN;
@@ -34,7 +34,7 @@ fw_cache_value_kind_t fw_cache_value_kind(fw_bytes_t value)
 void fw_cache_lease_write(const uint8_t nonce[FW_CACHE_NONCE_SIZE],
                           uint8_t ret_lease[FW_CACHE_LEASE_SIZE])
 {
-    memcpy(ret_lease, LEASE_MAGIC, MAGIC_SIZE);
+    memcpy(ret_lease, lease_magic, MAGIC_SIZE);
     memcpy(ret_lease + MAGIC_SIZE, nonce, FW_CACHE_NONCE_SIZE);
 }
 
@@ -132,7 +132,7 @@ int fw_cache_entry_encode(const fw_cache_entry_t *entry, uint8_t **ret_data, siz
         result = -ENOMEM;
         goto out;
     }
-    memcpy(data, ENTRY_MAGIC, MAGIC_SIZE);
+    memcpy(data, entry_magic, MAGIC_SIZE);
     memcpy(data + MAGIC_SIZE, entry->nonce, FW_CACHE_NONCE_SIZE);
     for (size_t i = 0; i < 8; i++) {
         data[FW_CACHE_HEADER_SIZE + i] = (uint8_t)(entry->start_us >> (56 - 8 * i));
@@ -313,7 +313,7 @@ int fw_cache_entry_decode(fw_bytes_t data, size_t payload_limit, fw_cache_entry_
 {
     assert(payload_limit <= FW_CACHE_PAYLOAD_SIZE_MAX);
     size_t known = data.size < MAGIC_SIZE ? data.size : MAGIC_SIZE;
-    if (known > 0 && memcmp(data.data, ENTRY_MAGIC, known) != 0) {
+    if (known > 0 && memcmp(data.data, entry_magic, known) != 0) {
         return -EPROTO;
     }
     if (data.size < STAMPS_AT) {

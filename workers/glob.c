@@ -105,9 +105,10 @@ size_t fw_glob_prefix(fw_text_t pattern, char *ret_prefix, bool *ret_literal)
 
 size_t fw_glob_begins_with(const char *prefix, size_t size, char *ret_pattern)
 {
+    static const char special[] = {'*', '?', '[', ']', '\\', '^', '-'};
     size_t written = 0;
     for (size_t i = 0; i < size; i++) {
-        if (memchr("*?[]\\^-", prefix[i], 7)) {
+        if (memchr(special, prefix[i], sizeof(special))) {
             ret_pattern[written++] = '\\';
         }
         ret_pattern[written++] = prefix[i];

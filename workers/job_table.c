@@ -8,13 +8,17 @@
 
 typedef struct {
     fw_purge_job_t *job;
+} owing_t;
+
+typedef struct {
+    fw_purge_job_t *job;
     int64_t due_us;
 } due_t;
 
 struct fw_job_table {
     /* Ids by themselves: with a few hundred jobs a walk over them is quicker than a hash table. */
     uint64_t *ids;
-    fw_purge_job_t **jobs;
+    owing_t *jobs;
     size_t count, capacity;
     due_t *due; /* decided jobs, a ring */
     size_t due_first, due_count, due_capacity;
@@ -58,11 +62,11 @@ void fw_job_table_add(fw_job_table_t *self, fw_purge_job_t *job)
     assert(find(self, job->job_id) == self->count);
     if (self->count == self->capacity) {
         self->capacity = self->capacity ? 2 * self->capacity : 64;
-        self->ids = fw_realloc(self->ids, self->capacity, sizeof(*self->ids));
-        self->jobs = fw_realloc(self->jobs, self->capacity, sizeof(*self->jobs));
+        self->ids = fw_realloc(self->ids, self->capacity, sizeof(uint64_t));
+        self->jobs = fw_realloc(self->jobs, self->capacity, sizeof(owing_t));
     }
     self->ids[self->count] = job->job_id;
-    self->jobs[self->count] = job;
+    self->jobs[self->count].job = job;
     self->count++;
     self->bytes += job->bytes;
 }
@@ -73,7 +77,7 @@ bool fw_job_table_repeat(fw_job_table_t *self, uint64_t job_id)
     if (i == self->count) {
         return false;
     }
-    self->jobs[i]->leases++;
+    self->jobs[i].job->leases++;
     return true;
 }
 
@@ -117,7 +121,7 @@ size_t fw_job_table_disown(fw_job_table_t *self)
 {
     size_t count = self->count;
     for (size_t i = 0; i < count; i++) {
-        self->jobs[i]->leases = 0;
+        self->jobs[i].job->leases = 0;
     }
     self->count = 0;
     return count;

@@ -17,6 +17,10 @@ enum {
 
 _Static_assert((int)FW_REDIS_PENDING_MAX > (int)FW_PURGE_ITEMS_MAX, "any round fits the link");
 
+typedef struct {
+    fw_purge_job_t *job;
+} waiting_t;
+
 struct fw_purge_pipeline {
     fw_purge_pipeline_config_t config;
     fw_purge_plan_t *plan; /* in flight, or empty */
@@ -24,7 +28,7 @@ struct fw_purge_pipeline {
     bool running;      /* in fw_purge_pipeline_run: jobs that end at once must not begin it again */
     bool useless_link; /* this server cannot do it: leave it after the round */
     fw_redis_error_t useless_error;
-    fw_purge_job_t **waiting; /* a queue, oldest first */
+    waiting_t *waiting; /* a ring, oldest first */
     size_t waiting_first, waiting_count, waiting_capacity;
     char ttl[DIGITS_MAX];
 };
@@ -193,16 +197,17 @@ void fw_purge_pipeline_add(fw_purge_pipeline_t *self, fw_purge_job_t **job_p)
 {
     if (self->waiting_count == self->waiting_capacity) {
         size_t larger = self->waiting_capacity ? 2 * self->waiting_capacity : 64;
-        fw_purge_job_t **queue = fw_alloc(larger, sizeof(*queue));
+        waiting_t *ring = fw_alloc(larger, sizeof(waiting_t));
         for (size_t i = 0; i < self->waiting_count; i++) {
-            queue[i] = self->waiting[(self->waiting_first + i) % self->waiting_capacity];
+            ring[i] = self->waiting[(self->waiting_first + i) % self->waiting_capacity];
         }
         free(self->waiting);
-        self->waiting = queue;
+        self->waiting = ring;
         self->waiting_first = 0;
         self->waiting_capacity = larger;
     }
-    self->waiting[(self->waiting_first + self->waiting_count) % self->waiting_capacity] = *job_p;
+    self->waiting[(self->waiting_first + self->waiting_count) % self->waiting_capacity].job =
+        *job_p;
     self->waiting_count++;
     *job_p = NULL;
 }
@@ -216,7 +221,7 @@ static void pop_waiting(fw_purge_pipeline_t *self)
 static void fail_waiting(fw_purge_pipeline_t *self)
 {
     while (self->waiting_count > 0) {
-        fw_purge_job_t *job = self->waiting[self->waiting_first];
+        fw_purge_job_t *job = self->waiting[self->waiting_first].job;
         pop_waiting(self);
         fw_purge_job_fail(job, FW_PURGE_FAILED, "redis is not connected", "");
         self->config.on_decided(self->config.context, &job);
@@ -227,7 +232,7 @@ static void fail_waiting(fw_purge_pipeline_t *self)
 static void fill_plan(fw_purge_pipeline_t *self)
 {
     while (self->waiting_count > 0 &&
-           fw_purge_plan_add(self->plan, &self->waiting[self->waiting_first]) == 0) {
+           fw_purge_plan_add(self->plan, &self->waiting[self->waiting_first].job) == 0) {
         pop_waiting(self);
     }
 }
@@ -271,7 +276,7 @@ void fw_purge_pipeline_destroy(fw_purge_pipeline_t **self_p)
         return;
     }
     while (self->waiting_count > 0) {
-        fw_purge_job_destroy(&self->waiting[self->waiting_first]);
+        fw_purge_job_destroy(&self->waiting[self->waiting_first].job);
         pop_waiting(self);
     }
     free(self->waiting);

@@ -4,7 +4,7 @@
 static const struct {
     const char *word; /* the first of the reply */
     fw_redis_error_t error;
-} WORDS[] = {
+} words[] = {
     {"LOADING", FW_REDIS_LOADING},  {"READONLY", FW_REDIS_READONLY},
     {"OOM", FW_REDIS_OOM},          {"NOSCRIPT", FW_REDIS_NOSCRIPT},
     {"BUSY", FW_REDIS_BUSY},        {"MISCONF", FW_REDIS_BUSY},
@@ -17,11 +17,11 @@ static const struct {
 
 static fw_redis_error_t error_of_word(fw_text_t text)
 {
-    for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
-        size_t size = strlen(WORDS[i].word);
-        if (text.size >= size && memcmp(text.text, WORDS[i].word, size) == 0 &&
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        size_t size = strlen(words[i].word);
+        if (text.size >= size && memcmp(text.text, words[i].word, size) == 0 &&
             (text.size == size || text.text[size] == ' ')) {
-            return WORDS[i].error;
+            return words[i].error;
         }
     }
     return FW_REDIS_OTHER;

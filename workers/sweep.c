@@ -15,6 +15,12 @@ typedef struct {
     bool running; /* part of the sweep that goes on now */
 } pattern_t;
 
+/* A key that matched and is not removed yet. */
+typedef struct {
+    uint8_t *data;
+    size_t size;
+} found_t;
+
 struct fw_sweep {
     fw_sweep_limits_t limits;
     pattern_t *patterns; /* in the order of their requests: the running ones first */
@@ -26,9 +32,10 @@ struct fw_sweep {
     char match[2 * FW_KEY_SIZE_MAX + 2];
     int64_t asked_us; /* when the command was given */
     int64_t rest_until_us;
-    fw_bytes_t *keys; /* matched and not yet removed; they own their bytes */
+    found_t *keys;
     size_t keys_count, keys_capacity;
     size_t keys_asked; /* of them, in the UNLINK that is on its way */
+    fw_bytes_t asked_keys[FW_SWEEP_KEYS_PER_COMMAND]; /* views of them, for the step */
     size_t keys_alone; /* of them, to be removed one by one: together they were refused */
     fw_sweep_totals_t totals;
 };
@@ -48,10 +55,10 @@ fw_sweep_t *fw_sweep_new(const fw_sweep_limits_t *limits)
 static void drop_keys(fw_sweep_t *self, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        free((void *)(uintptr_t)self->keys[i].data);
+        free(self->keys[i].data);
     }
     self->keys_count -= count;
-    memmove(self->keys, self->keys + count, self->keys_count * sizeof(fw_bytes_t));
+    memmove(self->keys, self->keys + count, self->keys_count * sizeof(found_t));
 }
 
 void fw_sweep_destroy(fw_sweep_t **self_p)
@@ -156,8 +163,11 @@ fw_sweep_step_t fw_sweep_next(fw_sweep_t *self, int64_t now_us)
     if (self->keys_count > 0) {
         size_t limit = self->keys_alone > 0 ? 1 : FW_SWEEP_KEYS_PER_COMMAND;
         self->keys_asked = self->keys_count < limit ? self->keys_count : limit;
+        for (size_t i = 0; i < self->keys_asked; i++) {
+            self->asked_keys[i] = (fw_bytes_t){self->keys[i].data, self->keys[i].size};
+        }
         return (fw_sweep_step_t){
-            .kind = FW_SWEEP_UNLINK, .keys = self->keys, .keys_count = self->keys_asked};
+            .kind = FW_SWEEP_UNLINK, .keys = self->asked_keys, .keys_count = self->keys_asked};
     }
     return (fw_sweep_step_t){.kind = FW_SWEEP_SCAN,
                              .cursor = self->cursor,
@@ -204,11 +214,11 @@ void fw_sweep_scanned(fw_sweep_t *self, uint64_t cursor, const fw_bytes_t *keys,
         }
         if (self->keys_count == self->keys_capacity) {
             self->keys_capacity = self->keys_capacity ? 2 * self->keys_capacity : 64;
-            self->keys = fw_realloc(self->keys, self->keys_capacity, sizeof(fw_bytes_t));
+            self->keys = fw_realloc(self->keys, self->keys_capacity, sizeof(found_t));
         }
         uint8_t *copy = fw_alloc(1, keys[i].size + 1);
         memcpy(copy, keys[i].data, keys[i].size);
-        self->keys[self->keys_count++] = (fw_bytes_t){copy, keys[i].size};
+        self->keys[self->keys_count++] = (found_t){copy, keys[i].size};
     }
     self->totals.keys_matched += self->keys_count;
     self->cursor = cursor;

@@ -86,14 +86,13 @@ static void on_reply(void *context, size_t index, const redisReply *reply)
     if (error) {
         log_error(self, reply);
     }
+    bool answered = reply && !error;
     if (error &&
         !fw_redis_error_retryable(fw_redis_error_of((fw_text_t){reply->str, (size_t)reply->len}))) {
         fw_sweep_refused(self->sweep, now_us);
-    } else if (!reply || error) {
-        fw_sweep_failed(self->sweep, now_us);
-    } else if (self->step.kind == FW_SWEEP_UNLINK) {
+    } else if (answered && self->step.kind == FW_SWEEP_UNLINK) {
         fw_sweep_unlinked(self->sweep, now_us);
-    } else if (!take_scan(self, reply, now_us)) {
+    } else if (!answered || !take_scan(self, reply, now_us)) {
         fw_sweep_failed(self->sweep, now_us);
     }
     show(self);

@@ -20,7 +20,7 @@ typedef struct {
     const char *broker_condition;
 } names_t;
 
-static const names_t NAMES[FW_WORKERS_ACTORS_MAX] = {
+static const names_t names[FW_WORKERS_ACTORS_MAX] = {
     {"purger-0", "sweeper-0", "redis", "broker link"},
     {"purger-1", "sweeper-1", "redis 1", "broker link 1"},
     {"purger-2", "sweeper-2", "redis 2", "broker link 2"},
@@ -94,15 +94,15 @@ int fw_workers_start(const fw_workers_config_t *config, fw_metrics_t *metrics, f
         self->args[i] = (fw_purger_args_t){
             .config = &self->config,
             .redis = redis,
-            .name = NAMES[i].purger,
-            .sweeper_name = NAMES[i].sweeper,
+            .name = names[i].purger,
+            .sweeper_name = names[i].sweeper,
             .metrics = &self->metrics,
-            .pulse = fw_health_pulse(health, NAMES[i].purger),
-            .redis_up = fw_health_condition(health, NAMES[i].redis_condition),
-            .broker_up = fw_health_condition(health, NAMES[i].broker_condition),
+            .pulse = fw_health_pulse(health, names[i].purger),
+            .redis_up = fw_health_condition(health, names[i].redis_condition),
+            .broker_up = fw_health_condition(health, names[i].broker_condition),
         };
         int result =
-            fw_actor_start(NAMES[i].purger, fw_purger_run, &self->args[i], &self->actors[i]);
+            fw_actor_start(names[i].purger, fw_purger_run, &self->args[i], &self->actors[i]);
         if (result != 0) {
             fw_workers_stop(&self);
             return result;
@@ -123,7 +123,7 @@ void fw_workers_stop(fw_workers_t **self_p)
         /* If it does not get through, STOP drains this one a little later. */
         if (self->actors[i] && fw_actor_send(self->actors[i], FW_CONTROL_DRAIN) != 0) {
             fw_log(FW_LOG_DEBUG, "worker does not take controls",
-                   FW_KV_TEXT("worker", NAMES[i].purger));
+                   FW_KV_TEXT("worker", names[i].purger));
         }
     }
     for (size_t i = 0; i < FW_WORKERS_ACTORS_MAX; i++) {

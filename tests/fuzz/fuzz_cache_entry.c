@@ -4,6 +4,8 @@
 
 #include "cache/entry.h"
 
+enum { PAYLOAD_LIMIT = 65536 };
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -11,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fw_bytes_t value = {data, size};
     (void)fw_cache_value_kind(value);
     fw_cache_entry_t entry;
-    if (fw_cache_entry_decode(value, 64 * 1024, &entry) != 0) {
+    if (fw_cache_entry_decode(value, PAYLOAD_LIMIT, &entry) != 0) {
         return 0;
     }
     uint8_t *encoded = NULL;
@@ -20,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
     fw_cache_entry_t again;
-    if (fw_cache_entry_decode((fw_bytes_t){encoded, encoded_size}, 64 * 1024, &again) != 0) {
+    if (fw_cache_entry_decode((fw_bytes_t){encoded, encoded_size}, PAYLOAD_LIMIT, &again) != 0) {
         abort();
     }
     if (!fw_bytes_equal(entry.payload, again.payload) || entry.start_us != again.start_us ||

@@ -19,10 +19,10 @@ enum { FLAGS_AT_WITHOUT_STAMPS = 29, LIMIT = FW_CACHE_PAYLOAD_SIZE_MAX };
 
 /* Written by Python's struct, msgpack and zlib: one of two tags, and one compressed of 4003 bytes.
  */
-static const char PYTHON_PLAIN[] = "43574531000102030405060708090a0b0c0d0e0f0006277d8a032a589292a56"
+static const char python_plain[] = "43574531000102030405060708090a0b0c0d0e0f0006277d8a032a589292a56"
                                    "f72673a37cf0006277d8a014c0192a7757365723a34"
                                    "32cf0006277d8a014c020081a269642a";
-static const char PYTHON_COMPRESSED[] =
+static const char python_compressed[] =
     "43574531000102030405060708090a0b0c0d0e0f0006277d8a032a589192a16105017801edd2311100300800b1a14a"
     "29d2b0850064"
     "208325c31bf84bbfa9f8290f18608001061860800106186080010618b835b085e7fb4a";
@@ -45,8 +45,8 @@ static size_t from_hex(const char *hex, uint8_t *ret_bytes)
 static fw_cache_entry_t entry_with(fw_bytes_t payload)
 {
     fw_cache_entry_t entry = {.start_us = UINT64_C(1732270000122456), .payload = payload};
-    for (uint8_t i = 0; i < FW_CACHE_NONCE_SIZE; i++) {
-        entry.nonce[i] = i;
+    for (size_t i = 0; i < FW_CACHE_NONCE_SIZE; i++) {
+        entry.nonce[i] = (uint8_t)i;
     }
     return entry;
 }
@@ -75,7 +75,8 @@ static int decode(const uint8_t *data, size_t size, size_t limit)
 /* The fixed part of an entry followed by tail. */
 static size_t craft(const void *tail, size_t tail_size, uint8_t *ret_data)
 {
-    memcpy(ret_data, "CWE1", 4);
+    static const char magic[] = {'C', 'W', 'E', '1'};
+    memcpy(ret_data, magic, sizeof(magic));
     memset(ret_data + 4, 7, 24);
     memcpy(ret_data + 28, tail, tail_size);
     return 28 + tail_size;
@@ -85,7 +86,7 @@ static void other_versions_and_leases_are_not_entries(void **state)
 {
     (void)state;
     uint8_t data[128];
-    size_t size = from_hex(PYTHON_PLAIN, data);
+    size_t size = from_hex(python_plain, data);
     data[3] = '2';
     assert_int_equal(decode(data, size, LIMIT), -EPROTO);
     assert_int_equal(fw_cache_value_kind((fw_bytes_t){data, size}), FW_CACHE_VALUE_UNKNOWN);
@@ -113,7 +114,7 @@ static void unknown_flags_are_refused(void **state)
 static void every_truncation_is_refused(void **state)
 {
     (void)state;
-    const char *const vectors[] = {PYTHON_PLAIN, PYTHON_COMPRESSED};
+    const char *const vectors[] = {python_plain, python_compressed};
     for (size_t v = 0; v < 2; v++) {
         uint8_t data[128];
         size_t size = from_hex(vectors[v], data);
@@ -176,7 +177,7 @@ static void a_tag_above_the_limit_is_refused(void **state)
 static void a_decompression_bomb_stops_at_the_limit(void **state)
 {
     (void)state;
-    size_t size = 64 * 1024 * 1024;
+    size_t size = (size_t)64 * 1024 * 1024;
     uint8_t *zeros = calloc(size, 1);
     uLongf compressed = compressBound(size);
     uint8_t *data = malloc(30 + compressed);
@@ -192,10 +193,10 @@ static void the_limit_is_exact(void **state)
 {
     (void)state;
     uint8_t data[128];
-    size_t size = from_hex(PYTHON_COMPRESSED, data);
+    size_t size = from_hex(python_compressed, data);
     assert_int_equal(decode(data, size, 4003), 0);
     assert_int_equal(decode(data, size, 4002), -EMSGSIZE);
-    size = from_hex(PYTHON_PLAIN, data);
+    size = from_hex(python_plain, data);
     assert_int_equal(decode(data, size, 5), 0);
     assert_int_equal(decode(data, size, 4), -EMSGSIZE);
 }
@@ -204,7 +205,7 @@ static void bytes_after_the_compressed_stream_are_refused(void **state)
 {
     (void)state;
     uint8_t data[128];
-    size_t size = from_hex(PYTHON_COMPRESSED, data);
+    size_t size = from_hex(python_compressed, data);
     data[size] = 0;
     assert_int_equal(decode(data, size + 1, LIMIT), -EBADMSG);
     data[size - 1] ^= 1; /* The checksum. */
@@ -239,7 +240,7 @@ static void an_entry_of_python_is_read_and_written_alike(void **state)
 {
     (void)state;
     uint8_t expected[128];
-    size_t expected_size = from_hex(PYTHON_PLAIN, expected);
+    size_t expected_size = from_hex(python_plain, expected);
     fw_cache_entry_t entry = entry_with(bytes_of("\x81\xa2id*"));
     add_stamp(&entry, "user:42", UINT64_C(1732270000000002));
     add_stamp(&entry, "org:7", UINT64_C(1732270000000001));
@@ -265,7 +266,7 @@ static void a_compressed_entry_of_python_is_read(void **state)
 {
     (void)state;
     uint8_t data[128];
-    size_t size = from_hex(PYTHON_COMPRESSED, data);
+    size_t size = from_hex(python_compressed, data);
     fw_cache_entry_t entry;
     assert_int_equal(fw_cache_entry_decode((fw_bytes_t){data, size}, LIMIT, &entry), 0);
     assert_int_equal(entry.payload.size, 4003);
@@ -313,7 +314,7 @@ static void random_damage_never_harms(void **state)
     srandom(seed);
     for (int round = 0; round < 20000; round++) {
         uint8_t data[128];
-        size_t size = from_hex(round % 2 ? PYTHON_PLAIN : PYTHON_COMPRESSED, data);
+        size_t size = from_hex(round % 2 ? python_plain : python_compressed, data);
         for (int damage = 0; damage < 1 + round % 4; damage++) {
             data[4 + (size_t)random() % (size - 4)] = (uint8_t)random();
         }

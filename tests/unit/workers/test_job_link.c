@@ -9,8 +9,8 @@
 
 #include "workers/job_link.h"
 
-static const uint8_t ONE[FW_INCARNATION_SIZE] = {1};
-static const uint8_t TWO[FW_INCARNATION_SIZE] = {2};
+static const uint8_t one[FW_INCARNATION_SIZE] = {1};
+static const uint8_t two[FW_INCARNATION_SIZE] = {2};
 
 static fw_bytes_t incarnation(const uint8_t bytes[FW_INCARNATION_SIZE])
 {
@@ -32,7 +32,7 @@ static fw_job_link_t serving(void)
 {
     fw_job_link_t link = greeting();
     fw_job_link_heard(&link, 0);
-    assert_false(fw_job_link_welcomed(&link, incarnation(ONE), 0));
+    assert_false(fw_job_link_welcomed(&link, incarnation(one), 0));
     assert_int_equal(link.state, FW_JOB_LINK_SERVING);
     return link;
 }
@@ -58,7 +58,7 @@ static void hello_is_said_every_second_until_welcome(void **state)
     assert_int_equal(fw_job_link_next(&link, 1000), FW_JOB_LINK_SAY_HELLO);
     assert_int_equal(fw_job_link_next(&link, 2000), FW_JOB_LINK_SAY_HELLO);
     fw_job_link_heard(&link, 2100);
-    assert_false(fw_job_link_welcomed(&link, incarnation(ONE), 2100));
+    assert_false(fw_job_link_welcomed(&link, incarnation(one), 2100));
     assert_int_equal(fw_job_link_next(&link, 3000), FW_JOB_LINK_NOTHING);
     fw_job_link_heard(&link, 3050);
     assert_int_equal(fw_job_link_next(&link, 3100), FW_JOB_LINK_SAY_PING);
@@ -115,7 +115,7 @@ static void an_unanswered_ping_makes_it_greet_again(void **state)
     assert_int_equal(fw_job_link_next(&link, 2000), FW_JOB_LINK_SAY_HELLO);
     assert_int_equal(link.state, FW_JOB_LINK_GREETING);
     fw_job_link_heard(&link, 2001);
-    assert_false(fw_job_link_welcomed(&link, incarnation(ONE), 2001));
+    assert_false(fw_job_link_welcomed(&link, incarnation(one), 2001));
     assert_int_equal(link.state, FW_JOB_LINK_SERVING);
 }
 
@@ -123,11 +123,11 @@ static void another_broker_process_is_noticed_once(void **state)
 {
     (void)state;
     fw_job_link_t link = serving();
-    assert_false(fw_job_link_welcomed(&link, incarnation(ONE), 1));
-    assert_true(fw_job_link_welcomed(&link, incarnation(TWO), 2));
-    assert_false(fw_job_link_welcomed(&link, incarnation(TWO), 3));
-    assert_true(fw_job_link_welcomed(&link, (fw_bytes_t){TWO, 3}, 4));
-    assert_false(fw_job_link_welcomed(&link, incarnation(ONE), 5));
+    assert_false(fw_job_link_welcomed(&link, incarnation(one), 1));
+    assert_true(fw_job_link_welcomed(&link, incarnation(two), 2));
+    assert_false(fw_job_link_welcomed(&link, incarnation(two), 3));
+    assert_true(fw_job_link_welcomed(&link, (fw_bytes_t){two, 3}, 4));
+    assert_false(fw_job_link_welcomed(&link, incarnation(one), 5));
 }
 
 static void a_dismissed_worker_greets_at_once(void **state)
@@ -148,7 +148,7 @@ static void goodbye_is_said_once_and_hello_when_it_can_purge_again(void **state)
     fw_job_link_want(&link, false, 10);
     assert_int_equal(fw_job_link_next(&link, 10), FW_JOB_LINK_SAY_GOODBYE);
     assert_int_equal(fw_job_link_next(&link, 10000), FW_JOB_LINK_NOTHING);
-    assert_false(fw_job_link_welcomed(&link, incarnation(ONE), 10000));
+    assert_false(fw_job_link_welcomed(&link, incarnation(one), 10000));
     assert_int_equal(link.state, FW_JOB_LINK_AWAY);
     fw_job_link_want(&link, true, 20000);
     assert_int_equal(fw_job_link_next(&link, 20000), FW_JOB_LINK_SAY_HELLO);

@@ -42,8 +42,6 @@ static void bad_addresses_are_refused_without_repeating_them(void **state)
         "unix:///tmp/redis.sock?db=",
         "unix:///tmp/redis.sock?db=-1",
         "unix://user@/tmp/redis.sock",
-        "unix:///11111111111111111111111111111111111111111111111111111111111111111111111111111111"
-        "1111111111111111111111111111",
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         fw_redis_address_t address = {.port = -1};
@@ -55,6 +53,18 @@ static void bad_addresses_are_refused_without_repeating_them(void **state)
         assert_null(strstr(reason, "secret"));
         assert_int_equal(address.port, -1);
     }
+}
+
+static void a_path_that_no_socket_address_holds_is_refused(void **state)
+{
+    (void)state;
+    char url[160] = "unix:///";
+    memset(url + 8, 'x', FW_REDIS_PATH_SIZE_MAX);
+    fw_redis_address_t address;
+    const char *reason = NULL;
+    assert_int_equal(fw_redis_address_parse(url, &address, &reason), -EINVAL);
+    url[7 + FW_REDIS_PATH_SIZE_MAX] = 0;
+    assert_int_equal(fw_redis_address_parse(url, &address, &reason), 0);
 }
 
 static fw_redis_address_t parse(const char *url)
@@ -118,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_addresses_are_refused_without_repeating_them),
+        cmocka_unit_test(a_path_that_no_socket_address_holds_is_refused),
         cmocka_unit_test(a_host_may_have_a_port_and_a_database),
         cmocka_unit_test(a_login_is_decoded),
         cmocka_unit_test(a_socket_file_may_have_a_login_and_a_database),

@@ -16,14 +16,14 @@
 #include "workers/glob.h"
 #include "workers/sweep.h"
 
-static const fw_sweep_limits_t LIMITS = {.patterns_max = 4, .count = 10, .duty_percent = 10};
+static const fw_sweep_limits_t limits = {.patterns_max = 4, .count = 10, .duty_percent = 10};
 
 static fw_sweep_t *sweep;
 
 static int setup(void **state)
 {
     (void)state;
-    sweep = fw_sweep_new(&LIMITS);
+    sweep = fw_sweep_new(&limits);
     return 0;
 }
 
@@ -85,7 +85,7 @@ static void waiting_patterns_share_one_scan_of_their_common_prefix(void **state)
     fw_sweep_step_t step = next_due(&now_us);
     assert_int_equal(step.kind, FW_SWEEP_SCAN);
     assert_int_equal(step.cursor, 0);
-    assert_int_equal(step.count, LIMITS.count);
+    assert_int_equal(step.count, limits.count);
     assert_string_equal(step.match, "user:*");
     const fw_bytes_t keys[] = {bytes_of("user:1:page"), bytes_of("user:1"), bytes_of("user:3:x"),
                                bytes_of("user:4:x")};
@@ -209,8 +209,8 @@ static void redis_is_busy_at_most_its_share_of_the_time(void **state)
         fw_sweep_scanned(sweep, 1, NULL, 0, now_us);
     }
     (void)next_due(&now_us);
-    assert_true(busy_us * 100 <= now_us * LIMITS.duty_percent);
-    assert_true(busy_us * 100 >= now_us * LIMITS.duty_percent - STEPS * 100);
+    assert_true(busy_us * 100 <= now_us * limits.duty_percent);
+    assert_true(busy_us * 100 >= now_us * limits.duty_percent - (int64_t)STEPS * 100);
 }
 
 static void matches_beyond_one_command_are_removed_in_several(void **state)
