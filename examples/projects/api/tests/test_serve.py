@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import fake_broker
+from app.__main__ import listen
 from fake_broker import FakeBroker
 from redis_server import RedisServer
 
@@ -51,6 +52,12 @@ def test_port_that_is_taken_is_an_error_not_a_traceback():
     assert process.returncode == 1
     assert "cannot listen on 127.0.0.1" in stderr
     assert "Traceback" not in stderr
+
+
+def test_answers_do_not_wait_for_nagle():
+    """asyncio sets TCP_NODELAY only on sockets that say that they are TCP."""
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_process_prints_its_address_publishes_and_stops_on_sigterm(tmp_path):
