@@ -8,10 +8,6 @@ static void literal(fw_json_t *json, const char *text)
 
 static void payload(fw_json_t *json, const fw_payload_t *data)
 {
-    if (data->kind == FW_PAYLOAD_JSON) {
-        fw_json_raw(json, data->bytes.data, data->bytes.size);
-        return;
-    }
     bool room = json->needed < json->size;
     json->needed += fw_codec_payload_json(data, room ? json->buffer + json->needed : NULL,
                                           room ? json->size - json->needed : 0);

@@ -7,6 +7,7 @@
 #include "proto/codec.h"
 #include "proto/json_text.h"
 
-/* Appends the object. A JSON payload is spliced as it is: the broker has checked it. */
+/* Appends the object. A JSON payload is spliced with spaces for line breaks: the broker has checked
+ * it. */
 void fw_event_json(fw_json_t *json, const fw_delivery_t *delivery,
                    const fw_publication_t *publication);

@@ -29,9 +29,11 @@ struct fw_hub {
     size_t marked_end;
     size_t marked_capacity;
     uint64_t last_serial;
-    size_t audited; /* place in the registry */
-    size_t trimmed; /* place in the registry */
-    bool wants;     /* some channel may have something to ask */
+    size_t audited;      /* place in the registry */
+    size_t trimmed;      /* place in the registry */
+    uint32_t fence_seen; /* under way at the last tick, and since when */
+    int64_t fence_seen_ms;
+    bool wants; /* some channel may have something to ask */
 };
 
 /* Both lists are the same but for the link that they use. */
@@ -469,8 +471,22 @@ fw_channel_t *fw_hub_next_needy(fw_hub_t *self, fw_channel_t *channel)
     return channel->needy.next;
 }
 
+/* A fence that stays away would keep its channels from ever becoming live. */
+static void expire_fence(fw_hub_t *self, int64_t now_ms)
+{
+    uint32_t fence = fw_topics_under_way(self->topics);
+    if (fence != self->fence_seen) {
+        self->fence_seen = fence;
+        self->fence_seen_ms = now_ms;
+    } else if (fence > 0 && now_ms - self->fence_seen_ms >= FW_SYNC_ANSWER_MS) {
+        fw_topics_lost(self->topics);
+        self->wants = true;
+    }
+}
+
 void fw_hub_tick(fw_hub_t *self, int64_t now_ms)
 {
+    expire_fence(self, now_ms);
     fw_channel_t *next = NULL;
     for (fw_channel_t *channel = self->needy.first; channel; channel = next) {
         next = channel->needy.next;

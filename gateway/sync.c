@@ -359,10 +359,8 @@ static unsigned replayed_backward(fw_sync_t *self, const fw_ring_limits_t *limit
         next++;
     }
     bool fits = older->count <= limits->events_max && older->bytes <= limits->bytes_max;
-    if (!replay->reset && fits && next > begin && next < self->ring.base) {
-        repair->replay_since = next - 1; /* more of it is needed */
-        return 0;
-    }
+    if (!replay->reset && fits && next > begin && next < self->ring.base)
+        return 0; /* more of it is needed */
     if (replay->reset || (fits && next < self->ring.base))
         give_up_below(self, repair->replay_since);
     else if (prepend(self, limits, older) != 0)
@@ -432,9 +430,11 @@ void fw_sync_replay_asked(fw_sync_t *self, uint64_t request_id, int64_t now_ms,
         repair->replaying = FORWARD;
         repair->replay_since = fw_ring_head(&self->ring);
     } else {
+        /* Derived, not remembered: a forward replay may have come between two parts. */
+        const run_t *older = &repair->older;
         repair->replaying = BACKWARD;
-        if (repair->older.count == 0)
-            repair->replay_since = repair->wanted;
+        repair->replay_since =
+            older->count > 0 ? fw_entry_offset(older->entries[older->count - 1]) : repair->wanted;
         uint64_t missing = self->ring.base - 1 - repair->replay_since;
         if (missing < limit)
             limit = missing;

@@ -201,6 +201,20 @@ bool fw_topics_fenced(fw_topics_t *self, uint32_t fence)
     return first;
 }
 
+uint32_t fw_topics_under_way(const fw_topics_t *self)
+{
+    return self->under_way ? self->fence : 0;
+}
+
+void fw_topics_lost(fw_topics_t *self)
+{
+    if (!self->under_way)
+        return;
+    self->under_way = false;
+    self->fence++; /* covers all that the lost one would have */
+    self->wanted = true;
+}
+
 void fw_topics_refence(fw_topics_t *self)
 {
     self->wanted = true;

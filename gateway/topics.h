@@ -27,6 +27,11 @@ bool fw_topics_next_change(fw_topics_t *self, char ret_topic[FW_TOPIC_SIZE], boo
 uint32_t fw_topics_next_fence(fw_topics_t *self);
 /* It came back. True when it is the first one since fw_topics_repeat or _refence. */
 bool fw_topics_fenced(fw_topics_t *self, uint32_t fence);
+/* The fence that has not come back yet; 0 when there is none. */
+uint32_t fw_topics_under_way(const fw_topics_t *self);
+/* It will not come back: the link drops what a slow gateway does not read. The next one takes its
+ * place. */
+void fw_topics_lost(fw_topics_t *self);
 /* The connection may have been a new one for a moment: a fence shows when all subscriptions are
  * known again. */
 void fw_topics_refence(fw_topics_t *self);
