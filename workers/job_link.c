@@ -6,6 +6,7 @@ fw_job_link_t fw_job_link_make(uint64_t seed, int64_t now_ms)
     return (fw_job_link_t){
         .state = FW_JOB_LINK_AWAY,
         .heard_ms = now_ms,
+        .asked_ms = now_ms,
         .next_ms = now_ms,
         .backoff = fw_backoff_make(0, FW_JOB_LINK_BACKOFF_MS, FW_JOB_LINK_BACKOFF_MS_MAX, seed),
     };
@@ -43,6 +44,11 @@ static fw_job_link_action_t close_socket(fw_job_link_t *self, int64_t now_ms)
 
 fw_job_link_action_t fw_job_link_next(fw_job_link_t *self, int64_t now_ms)
 {
+    int64_t pause_ms = now_ms - self->asked_ms;
+    self->asked_ms = now_ms;
+    if (pause_ms > FW_JOB_LINK_STALL_MS) {
+        self->heard_ms += pause_ms;
+    }
     if (!self->open) {
         return now_ms >= self->next_ms ? open_socket(self, now_ms) : FW_JOB_LINK_NOTHING;
     }

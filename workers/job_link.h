@@ -13,6 +13,7 @@ enum {
     FW_JOB_LINK_RETRY_MS = 50, /* until the first Hello has left: the socket is not connected yet */
     FW_JOB_LINK_PING_MS = 1000,
     FW_JOB_LINK_SILENCE_MS = 3000,
+    FW_JOB_LINK_STALL_MS = 500, /* not asked for so long, this process stood still */
     FW_JOB_LINK_BACKOFF_MS = 100,
     FW_JOB_LINK_BACKOFF_MS_MAX = 2000,
 };
@@ -37,7 +38,8 @@ typedef struct {
     bool open;
     bool wanted; /* can this worker purge? */
     int64_t heard_ms;
-    int64_t next_ms; /* of Hello or Ping; when it is not open, of opening */
+    int64_t asked_ms; /* the last time that it was asked what to do */
+    int64_t next_ms;  /* of Hello or Ping; when it is not open, of opening */
     bool knows_broker;
     uint8_t broker[FW_INCARNATION_SIZE];
     fw_backoff_t backoff;
@@ -48,7 +50,8 @@ fw_job_link_t fw_job_link_make(uint64_t seed, int64_t now_ms);
 /* Can this worker purge? */
 void fw_job_link_want(fw_job_link_t *self, bool wanted, int64_t now_ms);
 
-/* What to do now; ask again until it is NOTHING. */
+/* What to do now; ask again until it is NOTHING, and at least every 100 ms. Time in which nobody
+ * asked is not the broker's silence: this process stood still, and what the broker said waits. */
 fw_job_link_action_t fw_job_link_next(fw_job_link_t *self, int64_t now_ms);
 /* The last thing to be said could not be sent. */
 void fw_job_link_unsent(fw_job_link_t *self, int64_t now_ms);

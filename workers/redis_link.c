@@ -31,6 +31,7 @@ struct fw_redis_link {
     pending_t *pending; /* a ring */
     size_t pending_first, pending_count, pending_capacity;
     int64_t progress_ms;   /* the last reply, or the first command after idleness */
+    int64_t ticked_ms;     /* the last tick */
     int64_t connect_at_ms; /* when it is closed */
     fw_backoff_t backoff;
     bool busy;                      /* hiredis is at work: it must not be entered again */
@@ -414,6 +415,13 @@ static void on_pong(void *context, size_t index, const redisReply *reply)
 
 void fw_redis_link_tick(fw_redis_link_t *self, int64_t now_ms)
 {
+    int64_t pause_ms = now_ms - self->ticked_ms;
+    self->ticked_ms = now_ms;
+    if (pause_ms > FW_REDIS_STALL_MS) {
+        /* The answer may have come meanwhile; the loop looks at timers before it looks at sockets.
+         */
+        self->progress_ms = now_ms;
+    }
     if (self->state == FW_REDIS_LINK_CLOSED) {
         if (now_ms >= self->connect_at_ms) {
             connect_now(self, now_ms);

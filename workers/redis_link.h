@@ -14,6 +14,7 @@
 enum {
     FW_REDIS_PENDING_MAX = 32768, /* commands without a reply; more are not accepted */
     FW_REDIS_IDLE_MS_MAX = 5000,  /* then a PING tells whether the server is still there */
+    FW_REDIS_STALL_MS = 500,      /* not called for so long, this process stood still */
     FW_REDIS_BACKOFF_MS = 50,
     FW_REDIS_BACKOFF_MS_MAX = 2000,
     FW_REDIS_SHA_SIZE = 40,
@@ -49,7 +50,8 @@ fw_redis_link_t *fw_redis_link_new(zloop_t *loop, const fw_redis_link_config_t *
 /* Closes the connection: pending commands get NULL. NULL-safe. */
 void fw_redis_link_destroy(fw_redis_link_t **self_p);
 
-/* Connects when it is time to, notices silence. To be called at least every 100 ms. */
+/* Connects when it is time to, notices silence. To be called at least every 100 ms; longer pauses
+ * are this process' own and not the server's silence. */
 void fw_redis_link_tick(fw_redis_link_t *self, int64_t now_ms);
 fw_redis_link_state_t fw_redis_link_state(const fw_redis_link_t *self);
 

@@ -21,14 +21,14 @@ typedef struct {
 } names_t;
 
 static const names_t names[FW_WORKERS_ACTORS_MAX] = {
-    {"purger-0", "sweeper-0", "redis", "broker link"},
-    {"purger-1", "sweeper-1", "redis 1", "broker link 1"},
-    {"purger-2", "sweeper-2", "redis 2", "broker link 2"},
-    {"purger-3", "sweeper-3", "redis 3", "broker link 3"},
-    {"purger-4", "sweeper-4", "redis 4", "broker link 4"},
-    {"purger-5", "sweeper-5", "redis 5", "broker link 5"},
-    {"purger-6", "sweeper-6", "redis 6", "broker link 6"},
-    {"purger-7", "sweeper-7", "redis 7", "broker link 7"},
+    {"purger-0", "sweeper-0", "redis", "worker link"},
+    {"purger-1", "sweeper-1", "redis 1", "worker link 1"},
+    {"purger-2", "sweeper-2", "redis 2", "worker link 2"},
+    {"purger-3", "sweeper-3", "redis 3", "worker link 3"},
+    {"purger-4", "sweeper-4", "redis 4", "worker link 4"},
+    {"purger-5", "sweeper-5", "redis 5", "worker link 5"},
+    {"purger-6", "sweeper-6", "redis 6", "worker link 6"},
+    {"purger-7", "sweeper-7", "redis 7", "worker link 7"},
 };
 
 struct fw_workers {

@@ -28,6 +28,18 @@ static fw_job_link_t greeting(void)
     return link;
 }
 
+/* Asks every 100 ms, as the actor does, until there is something to do or the time is over. */
+static fw_job_link_action_t step_to(fw_job_link_t *link, int64_t from_ms, int64_t to_ms)
+{
+    for (int64_t now_ms = from_ms; now_ms < to_ms; now_ms += 100) {
+        fw_job_link_action_t action = fw_job_link_next(link, now_ms);
+        if (action != FW_JOB_LINK_NOTHING) {
+            return action;
+        }
+    }
+    return fw_job_link_next(link, to_ms);
+}
+
 static fw_job_link_t serving(void)
 {
     fw_job_link_t link = greeting();
@@ -54,12 +66,13 @@ static void hello_is_said_every_second_until_welcome(void **state)
 {
     (void)state;
     fw_job_link_t link = greeting();
-    assert_int_equal(fw_job_link_next(&link, 999), FW_JOB_LINK_NOTHING);
+    assert_int_equal(step_to(&link, 0, 999), FW_JOB_LINK_NOTHING);
     assert_int_equal(fw_job_link_next(&link, 1000), FW_JOB_LINK_SAY_HELLO);
+    assert_int_equal(step_to(&link, 1100, 1999), FW_JOB_LINK_NOTHING);
     assert_int_equal(fw_job_link_next(&link, 2000), FW_JOB_LINK_SAY_HELLO);
     fw_job_link_heard(&link, 2100);
     assert_false(fw_job_link_welcomed(&link, incarnation(one), 2100));
-    assert_int_equal(fw_job_link_next(&link, 3000), FW_JOB_LINK_NOTHING);
+    assert_int_equal(step_to(&link, 2100, 3000), FW_JOB_LINK_NOTHING);
     fw_job_link_heard(&link, 3050);
     assert_int_equal(fw_job_link_next(&link, 3100), FW_JOB_LINK_SAY_PING);
 }
@@ -77,7 +90,9 @@ static void three_seconds_of_silence_close_the_socket(void **state)
 {
     (void)state;
     fw_job_link_t link = greeting();
-    assert_int_equal(fw_job_link_next(&link, 2999), FW_JOB_LINK_SAY_HELLO);
+    assert_int_equal(step_to(&link, 0, 1000), FW_JOB_LINK_SAY_HELLO);
+    assert_int_equal(step_to(&link, 1100, 2000), FW_JOB_LINK_SAY_HELLO);
+    assert_int_equal(step_to(&link, 2100, 2999), FW_JOB_LINK_NOTHING);
     assert_int_equal(fw_job_link_next(&link, 3000), FW_JOB_LINK_CLOSE);
     assert_int_equal(link.state, FW_JOB_LINK_AWAY);
     int64_t now_ms = 3000;
@@ -86,6 +101,17 @@ static void three_seconds_of_silence_close_the_socket(void **state)
     }
     assert_true(now_ms <= 3000 + FW_JOB_LINK_BACKOFF_MS);
     assert_int_equal(fw_job_link_next(&link, now_ms), FW_JOB_LINK_SAY_HELLO);
+}
+
+static void a_pause_of_its_own_is_not_the_brokers_silence(void **state)
+{
+    (void)state;
+    fw_job_link_t link = serving();
+    assert_int_equal(fw_job_link_next(&link, 60000), FW_JOB_LINK_SAY_PING);
+    assert_int_equal(link.state, FW_JOB_LINK_SERVING);
+    assert_int_equal(step_to(&link, 60000, 61000), FW_JOB_LINK_SAY_HELLO);
+    assert_int_equal(step_to(&link, 61100, 62000), FW_JOB_LINK_SAY_HELLO);
+    assert_int_equal(step_to(&link, 62100, 63000), FW_JOB_LINK_CLOSE);
 }
 
 static void the_wait_before_another_socket_is_bounded(void **state)
@@ -111,8 +137,8 @@ static void an_unanswered_ping_makes_it_greet_again(void **state)
     (void)state;
     fw_job_link_t link = serving();
     fw_job_link_heard(&link, 900);
-    assert_int_equal(fw_job_link_next(&link, 1000), FW_JOB_LINK_SAY_PING);
-    assert_int_equal(fw_job_link_next(&link, 2000), FW_JOB_LINK_SAY_HELLO);
+    assert_int_equal(step_to(&link, 0, 1000), FW_JOB_LINK_SAY_PING);
+    assert_int_equal(step_to(&link, 1100, 2000), FW_JOB_LINK_SAY_HELLO);
     assert_int_equal(link.state, FW_JOB_LINK_GREETING);
     fw_job_link_heard(&link, 2001);
     assert_false(fw_job_link_welcomed(&link, incarnation(one), 2001));
@@ -162,6 +188,7 @@ int main(void)
         cmocka_unit_test(hello_is_said_every_second_until_welcome),
         cmocka_unit_test(a_hello_that_could_not_leave_is_said_again_soon),
         cmocka_unit_test(three_seconds_of_silence_close_the_socket),
+        cmocka_unit_test(a_pause_of_its_own_is_not_the_brokers_silence),
         cmocka_unit_test(the_wait_before_another_socket_is_bounded),
         cmocka_unit_test(an_unanswered_ping_makes_it_greet_again),
         cmocka_unit_test(another_broker_process_is_noticed_once),
