@@ -6,7 +6,7 @@ import type { Gap } from "./channels.js";
 import { SyncError } from "./close.js";
 import { systemClock, type Clock } from "./clock.js";
 import { Emitter } from "./emitter.js";
-import type { EventDefinitions, EventsOf, StandardEvents } from "./events.js";
+import type { EventDefinitions, EventsOf, RegisteredEvents } from "./events.js";
 import { Machine, type Effect, type Input, type TokenReason } from "./machine.js";
 import { watchPage, type PageWatcher } from "./page.js";
 import { decodeMessage, SUBPROTOCOL, type ChannelPosition, type SyncEvent } from "./wire.js";
@@ -25,7 +25,7 @@ export type GetToken = (
   request: TokenRequest,
 ) => string | null | undefined | Promise<string | null | undefined>;
 
-export interface SyncClientOptions<Events extends EventDefinitions = StandardEvents> {
+export interface SyncClientOptions<Events extends EventDefinitions = RegisteredEvents> {
   /** Address of the endpoint, for example "/ws"; relative to the page. A function is asked before each try. */
   url: string | (() => string | Promise<string>);
   /** The application's event types; see `defineEvents`. */
@@ -77,7 +77,7 @@ export interface ChannelHandlers {
   onError?: (error: SyncError) => void;
 }
 
-export interface SyncClient<Events extends EventDefinitions = StandardEvents> {
+export interface SyncClient<Events extends EventDefinitions = RegisteredEvents> {
   readonly origin: string;
   readonly events: Events | undefined;
   readonly status: SyncStatus;
@@ -106,16 +106,16 @@ export interface SyncClient<Events extends EventDefinitions = StandardEvents> {
   send(message: unknown): boolean;
 }
 
-export function createSyncClient<const Events extends EventDefinitions = StandardEvents>(
+export function createSyncClient<const Events extends EventDefinitions = RegisteredEvents>(
   options: SyncClientOptions<Events>,
 ): SyncClient<Events> {
   return new Client(options as SyncClientOptions<never>) as unknown as SyncClient<Events>;
 }
 
-/** 96 random bits, as text. */
+/** A name for this tab. It need not be secret, only unlikely to be taken. */
 export function createOrigin(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(12));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const part = () => Math.random().toString(36).slice(2, 12);
+  return part() + part();
 }
 
 class Client {

@@ -94,3 +94,13 @@ export const standardEvents = defineEvents({
 });
 
 export type StandardEvents = typeof standardEvents;
+
+/**
+ * Extend this to give every hook your own events:
+ * `declare module "@freshwire/client" { interface Register { events: typeof events } }`
+ */
+export interface Register {}
+
+export type RegisteredEvents = Register extends { events: infer Events extends EventDefinitions }
+  ? Events
+  : StandardEvents;

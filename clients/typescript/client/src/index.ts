@@ -27,6 +27,8 @@ export type {
   NotificationData,
   ProjectData,
   ProjectDeletedData,
+  Register,
+  RegisteredEvents,
   StandardEvents,
   TeamData,
   UserData,
