@@ -21,7 +21,9 @@ export interface EventDefinition<Data = unknown> {
 export type EventDefinitions = Record<string, EventDefinition<any>>;
 
 /** One event type: the type of its data and the keys that it makes stale. */
-export function event<Data = unknown>(keys: EventDefinition<Data>["keys"]): EventDefinition<Data> {
+export function event<Data = unknown>(
+  keys: EventDefinition<Data>["keys"],
+): EventDefinition<NoInfer<Data>> {
   return { keys };
 }
 
