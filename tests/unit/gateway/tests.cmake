@@ -1,4 +1,5 @@
 # Unit tests of the gateway's pure files.
-foreach(topic frame ring sync sync_random)
-  fw_unit_test(gateway ${topic} fw::gateway)
+include(${CMAKE_CURRENT_LIST_DIR}/../../support/gateway_support.cmake)
+foreach(topic frame ring sync sync_random topics registry client_message auth route wheel limits)
+  fw_unit_test(gateway ${topic} fw::gateway fw_gateway_support)
 endforeach()

@@ -1,0 +1,4 @@
+# fw_gateway_support: tokens, a WebSocket client and a broker that does as it is told, for the tests of the gateway.
+include_guard()
+add_library(fw_gateway_support STATIC ${PROJECT_SOURCE_DIR}/tests/support/token.c)
+target_link_libraries(fw_gateway_support PUBLIC fw_options fw::gateway)
