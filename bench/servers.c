@@ -23,7 +23,7 @@
 #include "runtime/signals.h"
 #include "runtime/socket.h"
 
-enum { SESSIONS_MAX = 20000, BURST_SIZE_MAX = 256 * 1024, HEADER_SIZE = 4 };
+enum { SESSIONS_MAX = 16000, BURST_SIZE_MAX = 256 * 1024, HEADER_SIZE = 4 };
 
 /* What the parent writes for one burst to the bare server, followed by size bytes of frames. */
 typedef struct {
@@ -60,7 +60,7 @@ static int listen_anywhere(int *ret_port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
         listen(fd, 4096) != 0 || getsockname(fd, (struct sockaddr *)&address, &size) != 0)
         fail("listen");
@@ -90,27 +90,30 @@ static void send_fully(int fd, const char *bytes, size_t size)
     }
 }
 
+/* All that have connected; a client counts as connected before it is accepted. */
+static void bare_accept(bare_t *self)
+{
+    int one = 1;
+    int fd;
+    while (self->count < SESSIONS_MAX &&
+           (fd = accept4(self->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        self->sessions[self->count++] = fd;
+    }
+}
+
 static void bare_burst(bare_t *self)
 {
     burst_t burst;
     read_fully(self->bursts, &burst, sizeof burst);
     read_fully(self->bursts, self->buffer, burst.size);
+    bare_accept(self);
     if (burst.target >= 0) {
         send_fully(self->sessions[burst.target], self->buffer, burst.size);
         return;
     }
     for (size_t i = 0; i < self->count; i++)
         send_fully(self->sessions[i], self->buffer, burst.size);
-}
-
-static void bare_accept(bare_t *self)
-{
-    int one = 1;
-    int fd = accept4(self->listener, NULL, NULL, SOCK_CLOEXEC);
-    if (fd < 0 || self->count == SESSIONS_MAX)
-        return;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    self->sessions[self->count++] = fd;
 }
 
 static void watch(const bare_t *self, int fd)
@@ -172,8 +175,8 @@ static void run_freshwire(int report, int life)
     if (write(report, &port, sizeof port) != sizeof port ||
         write(report, at.fire, sizeof at.fire) != sizeof at.fire)
         _exit(1);
-    (void)read(life, &byte, 1); /* ends when the parent closes its end */
-    _exit(0);
+    /* Ends when the parent closes its end. */
+    _exit(read(life, &byte, 1) == 0 ? 0 : 1);
 }
 
 /* --- the parent's side */

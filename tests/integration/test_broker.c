@@ -1,4 +1,5 @@
-/* The broker on real sockets: every link's conversation, bad input at every door, and a clean stop.
+/* SPDX-License-Identifier: MPL-2.0
+ * The broker on real sockets: every link's conversation, bad input at every door, and a clean stop.
  */
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Goal: the whole chain (publishers, broker, purge workers on a real Redis, gateway with two
+/* SPDX-License-Identifier: MPL-2.0
+ * Goal: the whole chain (publishers, broker, purge workers on a real Redis, gateway with two
  * shards, browsers) keeps every channel complete and in order. Method: 3 publishers send
  * acknowledged events to 20 channels, a quarter of them with a purge; 200 sessions read. Each
  * acknowledgement says which event got which offset; each session must see exactly the events of

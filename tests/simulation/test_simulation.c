@@ -1,4 +1,5 @@
-/* Goal: whatever links and processes do, no browser is told of an event before its purge, misses
+/* SPDX-License-Identifier: MPL-2.0
+ * Goal: whatever links and processes do, no browser is told of an event before its purge, misses
  * one, sees one twice or out of order, without being told; and no publisher is told what is not so.
  * Method: random worlds (world.h), each from its seed; then the same with planted bugs, each of
  * which must be found. FRESHWIRE_SEEDS sets how many worlds there are, FRESHWIRE_SEED runs one. */

@@ -1,4 +1,5 @@
-/* Per channel, events leave in offset order and only when ready; channels do not hold up each
+/* SPDX-License-Identifier: MPL-2.0
+ * Per channel, events leave in offset order and only when ready; channels do not hold up each
  * other. */
 #include <setjmp.h>
 #include <stdarg.h>

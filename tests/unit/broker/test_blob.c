@@ -1,4 +1,5 @@
-/* Bytes live exactly as long as somebody holds them (the sanitizers see the rest). */
+/* SPDX-License-Identifier: MPL-2.0
+ * Bytes live exactly as long as somebody holds them (the sanitizers see the rest). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

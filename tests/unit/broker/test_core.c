@@ -1,4 +1,5 @@
-/* The core: who is answered what and when, and the whole promise under random faults. */
+/* SPDX-License-Identifier: MPL-2.0
+ * The core: who is answered what and when, and the whole promise under random faults. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* An id is remembered for its time, and within the count; what is in flight is never forgotten. */
+/* SPDX-License-Identifier: MPL-2.0
+ * An id is remembered for its time, and within the count; what is in flight is never forgotten. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

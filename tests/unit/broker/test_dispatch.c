@@ -1,4 +1,5 @@
-/* Every job ends done, whatever workers do; and each is asked no more than it has credit for. */
+/* SPDX-License-Identifier: MPL-2.0
+ * Every job ends done, whatever workers do; and each is asked no more than it has credit for. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* How many events each publisher waits for. */
+/* SPDX-License-Identifier: MPL-2.0
+ * How many events each publisher waits for. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

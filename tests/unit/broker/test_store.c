@@ -1,4 +1,5 @@
-/* The memory engine keeps the contract, its bounds, and a place for idle subscribers. */
+/* SPDX-License-Identifier: MPL-2.0
+ * The memory engine keeps the contract, its bounds, and a place for idle subscribers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* The heap of timers gives them back in order, whatever was set, moved and cancelled before. */
+/* SPDX-License-Identifier: MPL-2.0
+ * The heap of timers gives them back in order, whatever was set, moved and cancelled before. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
