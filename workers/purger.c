@@ -141,8 +141,8 @@ static void settle(purger_t *self, int64_t now_us)
     fw_purge_job_t *job;
     /* Draining cuts the test aid short: what is done is answered. */
     while ((job = fw_job_table_take_due(self->jobs, self->draining ? INT64_MAX : now_us))) {
-        answer(self, job);
         fw_gauge_add(self->metrics->outstanding, job->leases > 0 ? -1 : 0);
+        answer(self, job);
         fw_purge_job_destroy(&job);
     }
 }
