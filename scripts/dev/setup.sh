@@ -177,10 +177,11 @@ setup_page() {
     stamp_write page "$hash"
 }
 
-# build_preset PRESET [TARGET...]
+# build_preset PRESET [TARGET...]; of release, by default, what is installed and measured, not the tests.
 build_preset() {
     local preset=$1
     shift
+    if [[ $preset == release && $# -eq 0 ]]; then set -- freshwire bench/all; fi
     cd "$root"
     if [[ ! -f build/$preset/build.ninja ]]; then cmake --preset "$preset"; fi
     cmake --build --preset "$preset" --parallel "$jobs" ${1:+--target "$@"}

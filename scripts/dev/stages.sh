@@ -61,8 +61,11 @@ for preset in dev asan tsan; do
     eval "stage_$preset-test() { run_ctest $preset; }"
 done
 
+# The house rules do not depend on a compiler: one preset checks them.
 run_ctest() {
-    ctest --preset "$1" --output-junit "$(junit "$1-test")"
+    local except='^$'
+    if [[ $1 != dev ]]; then except='^unit\.tidy$'; fi
+    ctest --preset "$1" --exclude-regex "$except" --output-junit "$(junit "$1-test")"
 }
 
 stage unit "C unit tests" "dev-build"
@@ -137,9 +140,10 @@ stage_python() {
 
 stage typescript "TypeScript client, React hooks and page"
 stage_typescript() {
-    npm test || local result=$?
-    mv "$reports/vitest.json" "$results/typescript.tests.json"
-    return "${result:-0}"
+    local result=0
+    npm test || result=$?
+    if [[ -f $reports/vitest.json ]]; then mv "$reports/vitest.json" "$results/typescript.tests.json"; fi
+    return "$result"
 }
 
 build_stage page-build "Build the page"
@@ -253,18 +257,18 @@ command_test() {
     begin_test
     case $tier in
     quick)
-        run_lanes "format dev-build unit" "tidy python typescript"
+        run_lanes "format dev-build unit" "typescript python"
         ;;
     full)
         run_lanes "format dev-build dev-test asan-build asan-test tsan-build tsan-test" \
-            "tidy typescript page-build python release-build consumer deploy fuzz-build fuzz"
+            "typescript page-build python release-build consumer deploy fuzz-build fuzz"
         run_lanes "e2e run"
         ;;
     nightly)
         fuzz_seconds=600
         setup_packages "Install what images are built with" scripts/apt-packages-image.txt
         run_lanes "format dev-build dev-test asan-build asan-test tsan-build tsan-test clang-tidy" \
-            "tidy typescript page-build python release-build consumer deploy image fuzz-build fuzz"
+            "typescript page-build python release-build consumer deploy image fuzz-build fuzz"
         run_lanes "e2e run"
         ;;
     *) die "./dev test $tier: there is no such tier." "The tiers are quick, full and nightly." ;;
