@@ -277,7 +277,7 @@ static void a_retry_while_the_first_is_in_flight_is_answered_with_it(void **stat
 static void more_than_its_credit_is_refused_with_overload(void **state)
 {
     fixture_t *f = *state;
-    char id[8];
+    char id[16];
     for (uint64_t i = 1; i <= 9; i++) {
         (void)snprintf(id, sizeof id, "%d", (int)i);
         publish(f, i, (call_t){id, {"room:1"}, "t", FW_ACK_PURGED, &service}, 0);

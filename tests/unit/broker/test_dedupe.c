@@ -64,7 +64,7 @@ static void beyond_the_count_the_oldest_is_forgotten(void **state)
     (void)state;
     fw_dedupe_t *dedupe = fw_dedupe_new(INT64_MAX / 2, 3);
     for (int i = 0; i < 5; i++) {
-        char id[8];
+        char id[16];
         (void)snprintf(id, sizeof id, "%d", i);
         fw_dedupe_add(dedupe, fw_text(id), channels, 1, i)->finished = true;
     }
