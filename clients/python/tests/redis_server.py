@@ -16,14 +16,14 @@ import redis
 class RedisServer:
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="fw-redis-"))
-        self._socket = self._folder / "s"
-        self.url = f"unix://{self._socket}"
+        self.socket_path = str(self._folder / "s")
+        self.url = f"unix://{self.socket_path}"
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", str(self._socket), "--save", ""],
+            ["redis-server", "--port", "0", "--unixsocket", self.socket_path, "--save", ""],
             cwd=self._folder,
             stdout=subprocess.DEVNULL,
         )

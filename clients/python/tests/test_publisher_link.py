@@ -130,6 +130,15 @@ def test_data_larger_than_this_broker_takes_is_rejected_not_sent():
     assert (refused.field, refused.limit, refused.value) == ("data", 20, 21)
 
 
+def test_memory_follows_what_waits_and_not_what_was_sent():
+    bench = Bench().up()
+    for number in range(5000):
+        bench.ack(bench.submit(f"e{number}", timeout=3600), credit=10)
+        bench.step(0.001)
+    assert bench.link.pending == 0
+    assert len(bench.link._timers) < 200
+
+
 def test_refusals_do_not_become_a_loop():
     bench = Bench().up()
     bench.submit("a", timeout=60)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -113,6 +114,20 @@ def test_settings_that_cannot_work_are_refused():
             Publisher("tcp://127.0.0.1:1", **bad)
     with pytest.raises(TypeError):
         Publisher("tcp://127.0.0.1:1", unknown=1)
+    for endpoint in ("", "127.0.0.1:7002", "tcp://127.0.0.1", "tcp:/x:1", "http://127.0.0.1:8080"):
+        with pytest.raises(ValueError):
+            Publisher(endpoint)
+
+
+def test_errors_survive_a_task_queue():
+    for error in (
+        freshwire.RejectedError("data", "is too large", 5, 6),
+        freshwire.TimeoutError("id", 2.0, "sent, but not answered"),
+        freshwire.OverloadError(7),
+        freshwire.ClosedError("closed"),
+    ):
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
 
 def test_receipt_carries_positions_token_and_flags(broker, publisher):

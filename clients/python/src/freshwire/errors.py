@@ -2,12 +2,14 @@
 """What can go wrong when an event is published.
 
 Every error is a PublishError, so one `except` is enough for a caller that only wants to log. None
-of them means that the mutation failed: an event is published after its commit.
+of them means that the mutation failed: an event is published after its commit. They can be pickled,
+as task queues do.
 """
 
 from __future__ import annotations
 
 import builtins
+from typing import Any
 
 
 class PublishError(Exception):
@@ -28,6 +30,9 @@ class RejectedError(PublishError):
         text = f"{field}: {reason}" if field else reason
         super().__init__(f"{text} (limit {limit}, got {value})" if limit else text)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.field, self.reason, self.limit, self.value)
+
 
 class TimeoutError(PublishError, builtins.TimeoutError):
     """No acknowledgement in time. The event may still have been accepted.
@@ -38,9 +43,13 @@ class TimeoutError(PublishError, builtins.TimeoutError):
 
     def __init__(self, id: str, timeout: float, state: str) -> None:
         self.id = id
+        self.timeout = timeout
         self.state = state
         """What the event was waiting for, for example "no connection to tcp://127.0.0.1:7002"."""
         super().__init__(f"event {id}: not acknowledged within {timeout:g} s ({state})")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.id, self.timeout, self.state)
 
 
 class OverloadError(PublishError):
@@ -50,6 +59,9 @@ class OverloadError(PublishError):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         super().__init__(f"{limit} events already wait for the broker")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.limit,)
 
 
 class ClosedError(PublishError):

@@ -7,7 +7,7 @@
     async def list_projects(team_id: int) -> list[dict]: ...
 
 Publishing an event with `Invalidate(tags=["projects"])` purges it, whatever is being loaded at that
-moment; see docs/cache.md. Entries are shared with the C library (cache/entry.h).
+moment. Entries are shared with the C library (cache/entry.h).
 """
 
 from __future__ import annotations

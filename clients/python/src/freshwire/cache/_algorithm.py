@@ -3,7 +3,7 @@
 
 Generators that yield what to do next and are sent the result. The sync and the async client
 (`_redis`) drive the same generators against Redis; the tests drive them one Redis command at a time
-in every order they can think of. The argument for each step is in docs/cache.md.
+in every order they can think of.
 
     Commands  several Redis commands in one round trip; not atomic, others come in between
     LOAD      the caller's loader
@@ -13,13 +13,11 @@ What makes a stale entry impossible:
   - Stamps are captured before the load. A purge that comes during the load changes a stamp, so the
     entry is born invalid.
   - The lease is in the value itself and unique for each attempt. Removing the key removes the
-  lease,
-    and the store, which compares, does nothing.
+    lease, and the store, which compares, does nothing.
   - A stamp that is not in Redis is a miss, never "not invalidated". It is seeded with a value that
-  no
-    entry can hold.
-  - A reader who knows of an invalidation brings its time. An entry whose fill began at or before it
-    is not served, even if Redis lost the purge.
+    no entry can hold.
+  - A reader who knows of an invalidation brings its time. An entry whose fill began at or before
+    it is not served, even if Redis lost the purge.
   - When Redis does not answer, the value is loaded and not stored.
 """
 

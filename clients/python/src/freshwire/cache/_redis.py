@@ -172,7 +172,7 @@ class AsyncRedis:
         """Goes on to its end when the caller is cancelled.
 
         A connection that is given back between a command and its reply hands that reply to whoever
-        uses it next: in redis-py before 4.5.5 a cancelled request could show its data to another.
+        uses it next. Seen with redis-py 4.5.1: one user was served what another had asked for.
         """
         if not self._breaker.allows(time.monotonic()):
             return RedisRestingError("Redis failed a moment ago")

@@ -35,7 +35,7 @@ class AsyncPublisher:
     def __init__(self, endpoint: str = DEFAULT_ENDPOINT, **options: Any) -> None:
         """The options are the fields of `Settings`: name, timeout, queue_max, in_flight_max,
         linger."""
-        self._settings = Settings(endpoint, **options)
+        self._settings = Settings(endpoint, **options).require_zmq()
         self._session: _Session | None = None
         self._closed = False
 

@@ -122,9 +122,8 @@ class Link:
         self._random = randomness
         self._requests: dict[int, Request] = {}
         self._waiting: deque[Request] = deque()  # may hold finished ones, which are skipped
-        self._timers: list[
-            tuple[float, int]
-        ] = []  # heap of (time, request number); may be outdated
+        # A heap of times and request numbers. What is finished or outdated in it is skipped.
+        self._timers: list[tuple[float, int]] = []
         self._next_number = 1
         self._in_flight = 0
         self._state: Literal["down", "hello", "up"] = "down"
@@ -189,7 +188,7 @@ class Link:
         self._next_number += 1
         self._requests[request.number] = request
         self._waiting.append(request)
-        heapq.heappush(self._timers, (request.deadline, request.number))
+        self._push_timer(request.deadline, request.number)
         self._stats.published += 1
         return request.number
 
@@ -385,7 +384,21 @@ class Link:
         request.place = place
         request.again_at = again_at
         if place != "waiting":
-            heapq.heappush(self._timers, (again_at, request.number))
+            self._push_timer(again_at, request.number)
+
+    def _push_timer(self, when: float, number: int) -> None:
+        heapq.heappush(self._timers, (when, number))
+        if len(self._timers) > 64 + 4 * len(self._requests):
+            # Mostly of finished requests, whose deadlines may be far away.
+            self._timers = [
+                (request.deadline, request.number) for request in self._requests.values()
+            ]
+            self._timers += [
+                (request.again_at, request.number)
+                for request in self._requests.values()
+                if request.place != "waiting"
+            ]
+            heapq.heapify(self._timers)
 
     def _put_back(self) -> None:
         """Everything without an outcome is to be sent (again), in the order in which it was handed

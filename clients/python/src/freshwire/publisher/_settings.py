@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:7002"
+_ZMQ_ENDPOINT = re.compile(r"tcp://\S+:\d+|(ipc|inproc)://\S+")
 
 
 def _default_name() -> str:
@@ -43,6 +45,12 @@ class Settings:
             raise ValueError(
                 "timeout, queue_max and in_flight_max must be positive, linger not negative"
             )
+
+    def require_zmq(self) -> Settings:
+        """Now rather than in the background, where nobody would see it."""
+        if not _ZMQ_ENDPOINT.fullmatch(self.endpoint):
+            raise ValueError(f"not a ZeroMQ endpoint (tcp://host:port): {self.endpoint}")
+        return self
 
 
 def settings_from_env(
