@@ -33,6 +33,12 @@ def application(sync_events: SyncEvents) -> FastAPI:
         )
         return {"id": receipt.id, "acknowledged": receipt.acknowledged}
 
+    @app.post("/threaded")
+    def threaded(events: Events = Depends(sync_events)):
+        events.add("collected")
+        events.flush_sync()
+        return {"id": events.publish_sync("direct").id}
+
     @app.post("/collect")
     async def collect(flush: bool, fail: bool = False, events: Events = Depends(sync_events)):
         events.add("first")
@@ -125,6 +131,14 @@ def test_event_reaches_the_broker_with_origin_and_user(kind):
         assert response.headers["X-Freshwire-Event-Id"] == event.id
         if kind is Publisher:
             publisher.close()
+
+
+def test_endpoints_in_threads_publish_too():
+    with FakeBroker() as broker:
+        with TestClient(application(SyncEvents(AsyncPublisher(broker.endpoint)))) as client:
+            response = client.post("/threaded")
+        assert [publish.event.type for publish in broker.events] == ["collected", "direct"]
+        assert response.headers["X-Freshwire-Event-Id"].endswith(response.json()["id"])
 
 
 def test_collected_events_are_sent_in_order_by_flush():

@@ -26,6 +26,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol, Union
 
 try:
+    from anyio import from_thread
     from fastapi import Request, Response
 except ImportError as error:
     raise ImportError("freshwire.fastapi needs: pip install freshwire[fastapi]") from error
@@ -81,6 +82,17 @@ class Events:
         """Publishes what `add` collected, in order. Call it after the commit."""
         pending, self.pending = self.pending, []
         return await self._send(pending)
+
+    def publish_sync(self, type: str, **fields: Any) -> Receipt:
+        """As `publish`, for `def` endpoints: those run in a thread beside the event loop."""
+        receipts: list[Receipt] = from_thread.run(self._send, [self._event(type, fields)])
+        return receipts[0]
+
+    def flush_sync(self) -> list[Receipt]:
+        """As `flush`, for `def` endpoints."""
+        pending, self.pending = self.pending, []
+        receipts: list[Receipt] = from_thread.run(self._send, pending)
+        return receipts
 
     def discard(self) -> None:
         """Forgets what `add` collected: the transaction was rolled back."""

@@ -11,6 +11,7 @@ import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -105,6 +106,7 @@ class Cache:
         self._lock = threading.Lock()
         self._stats = CacheStats()
         self._complained: set[str] = set()
+        _alive.add(self)
 
     # ---- reading
 
@@ -401,6 +403,18 @@ class Cache:
         if new:
             log.warning("%s: %s", key, outcome.reason)
         return outcome
+
+
+_alive: weakref.WeakSet[Cache] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In a child: a lock that another thread of the parent held would stay held for ever."""
+    for cache in list(_alive):
+        cache._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _milliseconds(value: Seconds) -> int:
