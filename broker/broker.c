@@ -39,13 +39,13 @@ fw_broker_config_t fw_broker_defaults(void)
         .barrier_timeout_ms = 500,
         .held_max = 100000,
         .beacon_interval_ms = 500,
-        .dedupe_ms = 5 * 60 * 1000,
+        .dedupe_ms = INT64_C(5) * 60 * 1000,
         .dedupe_max = 500000,
         .history_events_max = 1024,
-        .history_channel_bytes_max = 4 * 1024 * 1024,
-        .history_ms = 10 * 60 * 1000,
+        .history_channel_bytes_max = (size_t)4 * 1024 * 1024,
+        .history_ms = INT64_C(10) * 60 * 1000,
         .channels_max = 1000000,
-        .history_bytes_max = 512 * 1024 * 1024,
+        .history_bytes_max = (size_t)512 * 1024 * 1024,
     };
 }
 
@@ -60,11 +60,12 @@ void fw_broker_refused(fw_broker_loop_t *self, fw_door_t door, const char *reaso
     fw_counter_add(fw_metrics_counter(self->registry, "freshwire_refused_total",
                                       "Messages from outside that were refused.", labels),
                    1);
-    if (fw_log_limited(&self->refusals_logged, self->now_us / 1000, &suppressed))
+    if (fw_log_limited(&self->refusals_logged, self->now_us / 1000, &suppressed)) {
         fw_log(FW_LOG_WARN, "message refused, ignoring it", FW_KV_TEXT("door", door_names[door]),
                FW_KV_TEXT("reason", reason), FW_KV_TEXT("field", refusal->field),
                FW_KV_TEXT("detail", refusal->reason), FW_KV_UINT("limit", refusal->limit),
                FW_KV_UINT("value", refusal->value), FW_KV_UINT("suppressed", suppressed));
+    }
 }
 
 void fw_broker_reply(fw_broker_loop_t *self, zsock_t *router, fw_link_t link, const fw_peer_t *peer,

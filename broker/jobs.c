@@ -37,10 +37,11 @@ static void on_known(fw_broker_loop_t *self, const fw_peer_t *worker, const fw_m
         fw_core_job_done(self->core, worker, &message->done, self->now_us);
         break;
     case FW_MESSAGE_JOB_FAILED:
-        if (!message->failed.retryable)
+        if (!message->failed.retryable) {
             fw_log(FW_LOG_ERROR, "a purge can never succeed; its event was released unconfirmed",
                    FW_KV_UINT("job", message->failed.job_id),
                    FW_KV_TEXT("reason", message->failed.reason.text));
+        }
         fw_core_job_failed(self->core, worker, &message->failed, self->now_us);
         break;
     case FW_MESSAGE_PING:
