@@ -14,8 +14,8 @@ static fw_auth_t *auth;
 static int set_up(void **state)
 {
     (void)state;
-    fw_auth_key_t key = {FW_TEXT_NONE, FW_AUTH_HS256,
-                         {(const uint8_t *)TEST_SECRET, sizeof TEST_SECRET - 1}};
+    fw_auth_key_t key = {
+        FW_TEXT_NONE, FW_AUTH_HS256, {(const uint8_t *)TEST_SECRET, sizeof TEST_SECRET - 1}};
     auth = fw_auth_new(&key, 1);
     return 0;
 }
@@ -46,8 +46,10 @@ static void check_refused(char *token, int expected)
 static void what_is_no_signed_token_is_refused(void **state)
 {
     (void)state;
-    const char *texts[] = {"", ".", "..", "a.b", "a.b.c", "a.b.c.d.e", "not a token", "a.b.c ",
-                           "e30.e30.", "{\"payload\":\"e30\"}", "e30.e30.e30"};
+    const char *texts[] = {
+        "",           ".",           "..",     "a.b",      "a.b.c",
+        "a.b.c.d.e",  "not a token", "a.b.c ", "e30.e30.", "{\"payload\":\"e30\"}",
+        "e30.e30.e30"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         check_refused(strdup(texts[i]), -EACCES);
     char *longest = calloc(1, FW_TOKEN_SIZE_MAX + 2);
@@ -67,8 +69,9 @@ static void the_algorithm_is_not_the_tokens_choice(void **state)
     check_refused(make_token(TEST_SECRET, "{\"alg\":\"RS256\"}", claims), -EACCES);
     check_refused(make_token(TEST_SECRET, "{\"alg\":\"\"}", claims), -EACCES);
     check_refused(make_token(TEST_SECRET, "{}", claims), -EACCES);
-    check_refused(make_token(TEST_SECRET, "{\"alg\":\"HS256\",\"crit\":[\"b64\"],\"b64\":false}", claims),
-                  -EACCES);
+    check_refused(
+        make_token(TEST_SECRET, "{\"alg\":\"HS256\",\"crit\":[\"b64\"],\"b64\":false}", claims),
+        -EACCES);
     char *unsigned_token = make_token(TEST_SECRET, "{\"alg\":\"none\"}", claims);
     strrchr(unsigned_token, '.')[1] = '\0';
     check_refused(unsigned_token, -EACCES);
@@ -78,7 +81,8 @@ static void a_key_in_the_header_is_not_looked_at(void **state)
 {
     (void)state;
     /* The oct key below is base64url of "evil". */
-    check_refused(make_token("evil", "{\"alg\":\"HS256\",\"jwk\":{\"kty\":\"oct\",\"k\":\"ZXZpbA\"}}",
+    check_refused(make_token("evil",
+                             "{\"alg\":\"HS256\",\"jwk\":{\"kty\":\"oct\",\"k\":\"ZXZpbA\"}}",
                              "{\"sub\":\"alice\"}"),
                   -EACCES);
     check_refused(make_token("evil", "{\"alg\":\"HS256\",\"jku\":\"https://evil.example/keys\"}",
@@ -103,7 +107,8 @@ static void every_changed_byte_breaks_the_signature(void **state)
     cut[size - 1] = '\0';
     check_refused(cut, -EACCES);
     free(good);
-    check_refused(make_token("another secret", "{\"alg\":\"HS256\"}", "{\"sub\":\"alice\"}"), -EACCES);
+    check_refused(make_token("another secret", "{\"alg\":\"HS256\"}", "{\"sub\":\"alice\"}"),
+                  -EACCES);
 }
 
 static void nobody_can_authenticate_without_a_key(void **state)
@@ -125,9 +130,19 @@ static void claims_must_be_what_they_should(void **state)
 {
     (void)state;
     const char *claims[] = {
-        "[]", "7", "{}", "{\"sub\":7}", "{\"sub\":\"\"}", "{\"sub\":\"a\\nb\"}", "{\"sub\":null}",
-        "{\"sub\":\"a\",\"exp\":\"soon\"}", "{\"sub\":\"a\",\"exp\":-5}", "{\"sub\":\"a\",\"nbf\":[]}",
-        "{\"sub\":\"a\",\"rooms\":\"*\"}", "{\"sub\":\"a\",\"rooms\":[1]}", "{\"sub\":\"a\",\"exp\":1e300}",
+        "[]",
+        "7",
+        "{}",
+        "{\"sub\":7}",
+        "{\"sub\":\"\"}",
+        "{\"sub\":\"a\\nb\"}",
+        "{\"sub\":null}",
+        "{\"sub\":\"a\",\"exp\":\"soon\"}",
+        "{\"sub\":\"a\",\"exp\":-5}",
+        "{\"sub\":\"a\",\"nbf\":[]}",
+        "{\"sub\":\"a\",\"rooms\":\"*\"}",
+        "{\"sub\":\"a\",\"rooms\":[1]}",
+        "{\"sub\":\"a\",\"exp\":1e300}",
         "not json",
     };
     for (size_t i = 0; i < sizeof claims / sizeof *claims; i++)
@@ -223,9 +238,10 @@ static void globs_match_whole_texts_in_linear_time(void **state)
         const char *pattern, *text;
         bool matches;
     } cases[] = {
-        {"", "", true},       {"", "a", false},      {"*", "", true},        {"*", "abc", true},
-        {"a*c", "abbc", true}, {"a*c", "abcd", false}, {"a?c", "abc", true},   {"a?c", "ac", false},
-        {"*a*b*", "xxaxxbxx", true}, {"**", "x", true}, {"abc", "ab", false}, {"ab", "abc", false},
+        {"", "", true},       {"", "a", false},      {"*", "", true},
+        {"*", "abc", true},   {"a*c", "abbc", true}, {"a*c", "abcd", false},
+        {"a?c", "abc", true}, {"a?c", "ac", false},  {"*a*b*", "xxaxxbxx", true},
+        {"**", "x", true},    {"abc", "ab", false},  {"ab", "abc", false},
         {"[a]", "a", false},  {"*.*", "a", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

@@ -23,9 +23,17 @@ static void check_refused(const char *text, int result, const char *reason)
 static void what_is_no_json_object_is_refused(void **state)
 {
     (void)state;
-    const char *texts[] = {"", "x", "{", "[]", "\"fw.hello\"", "{\"type\":\"fw.ping\"} x", "null",
-                           "{\"type\":\"fw.ping\",\"type\":\"fw.pong\"}", "{\"type\":\"\\u0000\"}",
-                           "{\"type\":\"\xff\"}", "{\"n\":1e999}"};
+    const char *texts[] = {"",
+                           "x",
+                           "{",
+                           "[]",
+                           "\"fw.hello\"",
+                           "{\"type\":\"fw.ping\"} x",
+                           "null",
+                           "{\"type\":\"fw.ping\",\"type\":\"fw.pong\"}",
+                           "{\"type\":\"\\u0000\"}",
+                           "{\"type\":\"\xff\"}",
+                           "{\"n\":1e999}"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         check_refused(texts[i], -EBADMSG, "not a JSON object");
 }
@@ -40,8 +48,8 @@ static void nesting_is_bounded_before_it_is_parsed(void **state)
     check_refused("{\"type\":\"fw.ping\",\"a\":[[[[[[[[1]]]]]]]]}", -EBADMSG, "nested too deeply");
     fw_client_message_t message;
     const char *reason = NULL;
-    assert_int_equal(parse("{\"type\":\"fw.ping\",\"a\":\"[[[[[[[[[[[[\\\"[[\"}", &message, &reason),
-                     0);
+    assert_int_equal(
+        parse("{\"type\":\"fw.ping\",\"a\":\"[[[[[[[[[[[[\\\"[[\"}", &message, &reason), 0);
     fw_client_message_clear(&message);
 }
 
@@ -88,10 +96,11 @@ static void a_hello_is_read_whole(void **state)
     fw_client_message_t message;
     const char *reason = NULL;
     assert_int_equal(
-        parse("{\"type\":\"fw.hello\",\"token\":\"t\",\"origin\":\"tab-7\",\"batch\":true,\"x\":1,"
-              "\"subscriptions\":[{\"channel\":\"broadcast\",\"epoch\":\"k3\",\"offset\":\"17\"},"
-              "{\"channel\":\"room:1\"},{\"channel\":\"room:2\",\"epoch\":\"I!\",\"offset\":\"2\"}]}",
-              &message, &reason),
+        parse(
+            "{\"type\":\"fw.hello\",\"token\":\"t\",\"origin\":\"tab-7\",\"batch\":true,\"x\":1,"
+            "\"subscriptions\":[{\"channel\":\"broadcast\",\"epoch\":\"k3\",\"offset\":\"17\"},"
+            "{\"channel\":\"room:1\"},{\"channel\":\"room:2\",\"epoch\":\"I!\",\"offset\":\"2\"}]}",
+            &message, &reason),
         0);
     assert_int_equal(message.kind, FW_CLIENT_HELLO);
     assert_string_equal(message.token.text, "t");
@@ -104,7 +113,8 @@ static void a_hello_is_read_whole(void **state)
     assert_int_equal(message.subscriptions[0].position.epoch, epoch);
     assert_int_equal(message.subscriptions[0].position.offset, 17);
     assert_false(message.subscriptions[1].positioned);
-    assert_true(message.subscriptions[2].positioned); /* an epoch that nobody has: a reset will follow */
+    assert_true(
+        message.subscriptions[2].positioned); /* an epoch that nobody has: a reset will follow */
     assert_int_equal(message.subscriptions[2].position.epoch, 0);
     fw_client_message_clear(&message);
 }
@@ -114,9 +124,10 @@ static void the_others_are_read(void **state)
     (void)state;
     fw_client_message_t message;
     const char *reason = NULL;
-    assert_int_equal(parse("{\"type\":\"fw.unsubscribe\",\"request_id\":\"2\",\"channel\":\"room:4\"}",
-                           &message, &reason),
-                     0);
+    assert_int_equal(
+        parse("{\"type\":\"fw.unsubscribe\",\"request_id\":\"2\",\"channel\":\"room:4\"}", &message,
+              &reason),
+        0);
     assert_int_equal(message.kind, FW_CLIENT_UNSUBSCRIBE);
     assert_string_equal(message.request_id.text, "2");
     assert_string_equal(message.subscriptions[0].channel.text, "room:4");

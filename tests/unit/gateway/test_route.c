@@ -12,8 +12,18 @@ static fw_endpoint_t endpoint(const char *prefix, const char *path)
 static void other_paths_lead_nowhere(void **state)
 {
     (void)state;
-    const char *paths[] = {"", "/", "/w", "/ws/", "/wsx", "/ws/room", "/ws/room/", "/ws/other",
-                           "/ws/notifications/", "/v1/events/", "/api/ws", "/ws/room/a\nb"};
+    const char *paths[] = {"",
+                           "/",
+                           "/w",
+                           "/ws/",
+                           "/wsx",
+                           "/ws/room",
+                           "/ws/room/",
+                           "/ws/other",
+                           "/ws/notifications/",
+                           "/v1/events/",
+                           "/api/ws",
+                           "/ws/room/a\nb"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         assert_int_equal(endpoint("", paths[i]), FW_ENDPOINT_NONE);
     assert_int_equal(endpoint("/api", "/ws"), FW_ENDPOINT_NONE);
@@ -78,7 +88,8 @@ static void subprotocols_are_chosen_from_a_list(void **state)
     assert_int_equal(fw_route_subprotocol(FW_TEXT("chat , super.chat"), first),
                      FW_SUBPROTOCOL_UNKNOWN);
     assert_string_equal(first, "chat");
-    assert_int_equal(fw_route_subprotocol(FW_TEXT("freshwire.v1.json"), first), FW_SUBPROTOCOL_OURS);
+    assert_int_equal(fw_route_subprotocol(FW_TEXT("freshwire.v1.json"), first),
+                     FW_SUBPROTOCOL_OURS);
     assert_int_equal(fw_route_subprotocol(FW_TEXT("x,\tfreshwire.v1.json , y"), first),
                      FW_SUBPROTOCOL_OURS);
     assert_int_equal(fw_route_subprotocol(FW_TEXT("freshwire.v1.jso"), first),

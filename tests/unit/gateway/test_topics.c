@@ -3,7 +3,8 @@
 
 #include "gateway/topics.h"
 
-/* Applies all changes; returns how many subscriptions (bits 0..15) and the contrary (16..) there were. */
+/* Applies all changes; returns how many subscriptions (bits 0..15) and the contrary (16..) there
+ * were. */
 static unsigned apply(fw_topics_t *topics)
 {
     char topic[FW_TOPIC_SIZE];

@@ -15,8 +15,8 @@ typedef struct {
 typedef struct {
     fw_wheel_t *wheel;
     int64_t now_ms;
-    probe_t *stop;     /* to be stopped by the first that fires */
-    int64_t again_ms;  /* to be set anew by each that fires; 0 = not */
+    probe_t *stop;    /* to be stopped by the first that fires */
+    int64_t again_ms; /* to be set anew by each that fires; 0 = not */
 } scene_t;
 
 static void fired(void *context, fw_wheel_node_t *node)
