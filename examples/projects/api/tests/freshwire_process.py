@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -36,28 +37,33 @@ class Freshwire:
         }
         for name in ("FIRE", "PUBLISH", "JOBS", "EVENTS", "CONTROL"):
             environment[f"FRESHWIRE_BROKER_PORTS_{name}"] = "0"
-        self._log = (folder / "freshwire.log").open("w")
+        self._log_path = folder / "freshwire.log"
+        self._log = self._log_path.open("w")
         self.process = subprocess.Popen(
             [str(binary()), "all", "--ports-file", str(ports)],
             env=environment,
             stdout=self._log,
             stderr=self._log,
         )
-        self._wait(ports.exists, folder)
+        self._wait(ports.exists)
         addresses = json.loads(ports.read_text())
         self.publish_endpoint = _address(addresses["publish"], "tcp")
         self.gateway_url = _address(addresses["gateway"], "ws")
         self.http_url = _address(addresses["gateway"], "http")
         self.admin_url = _address(addresses["admin"], "http")
-        self._wait(self._ready, folder)
+        self._wait(self._ready)
 
     def stop(self) -> None:
+        """Fails when it does not end well, or when a sanitizer of its build has found anything."""
         self.process.terminate()
         try:
             self.process.wait(15)
         finally:
             self.process.kill()
             self._log.close()
+        log = self._log_path.read_text()
+        assert self.process.returncode == 0, log
+        assert "Sanitizer" not in log and "runtime error:" not in log, log
 
     def _ready(self) -> bool:
         try:
@@ -66,10 +72,10 @@ class Freshwire:
         except OSError:
             return False
 
-    def _wait(self, condition, folder: Path) -> None:
+    def _wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 20
         while not condition():
-            log = (folder / "freshwire.log").read_text()
+            log = self._log_path.read_text()
             assert self.process.poll() is None, f"freshwire ended: {log}"
             assert time.monotonic() < deadline, f"freshwire is not ready: {log}"
             time.sleep(0.02)

@@ -70,7 +70,7 @@ class Cache:
 
     def __init__(
         self,
-        url: str | None = None,
+        redis_url: str | None = None,
         *,
         namespace: str = "fw",
         ttl: Seconds = 300,
@@ -90,7 +90,7 @@ class Cache:
         may lag behind commits (read replicas): nothing is stored for so long after a purge;
         `margin` = the most that two Redis nodes' clocks may differ after a failover.
         """
-        self._url = url or os.environ.get("REDIS_URL") or DEFAULT_URL
+        self._url = redis_url or os.environ.get("REDIS_URL") or DEFAULT_URL
         self._namespace = namespace
         self._ttl_ms = _milliseconds(ttl)
         self._stamp_ttl_ms = _milliseconds(stamp_ttl)
