@@ -23,6 +23,7 @@ enum {
     FIRST_ANSWER_MS = 5000,
     CHANNELS_MAX = 512, /* as in one positions request */
     FENCE_SIZE = 24,
+    TURN_MS = 100, /* at most between looks at the links */
 };
 
 /* Where a channel that was asked for stands, to tell of gaps. */
@@ -42,8 +43,7 @@ typedef struct {
     fw_codec_t *codec;
     char fence[FENCE_SIZE];
     uint64_t fence_number;
-    bool fenced; /* the broker has all subscriptions */
-    bool was_fenced;
+    bool fenced; /* the broker has had all subscriptions at least once */
     int64_t heard_ms;
     int64_t left; /* events to show; INT64_MAX = no end */
     fw_event_line_style_t style;
@@ -83,7 +83,6 @@ static int open_events(tail_t *self)
     (void)snprintf(self->fence, sizeof self->fence, FW_TOPIC_FENCE_PREFIX "%016" PRIx64 "-%u", name,
                    (unsigned)(++self->fence_number % 100000));
     subscribe(self, self->fence, strlen(self->fence));
-    self->fenced = false;
     self->heard_ms = fw_clock_ms();
     return 0;
 }
@@ -135,12 +134,11 @@ static void on_delivery(tail_t *self, const fw_delivery_t *delivery)
     self->left--;
 }
 
+/* Echoed once per connection: ZeroMQ repeats the subscription to a broker that came back. */
 static void on_fence(tail_t *self)
 {
+    note(self, self->fenced ? "tailing again " : "tailing ", self->endpoints.events);
     self->fenced = true;
-    note(self, self->was_fenced ? "tailing again" : "tailing ",
-         self->was_fenced ? "" : self->endpoints.events);
-    self->was_fenced = true;
     if (self->places_count > 0) {
         fw_tail_control_ask(self->control);
     }
@@ -160,7 +158,7 @@ static void on_frame(tail_t *self, fw_bytes_t frame)
         return;
     }
     if (begins_with(frame, FW_TOPIC_FENCE_PREFIX, 1)) {
-        if (!self->fenced && begins_with(frame, self->fence, strlen(self->fence))) {
+        if (begins_with(frame, self->fence, strlen(self->fence))) {
             on_fence(self);
         }
         return;
@@ -205,7 +203,8 @@ static void on_position(void *context, const fw_channel_position_t *at)
     (void)snprintf(text, sizeof text, " stands at offset %" PRIu64 ", epoch %s",
                    at->position.offset, epoch);
     note(self, place->channel.text, text);
-    if (!place->known) {
+    /* Within an epoch the events themselves tell of gaps: some may still be on their way. */
+    if (!place->known || place->position.epoch != at->position.epoch) {
         place->known = true;
         place->position = at->position;
     }
@@ -215,7 +214,7 @@ static void on_position(void *context, const fw_channel_position_t *at)
 static bool keep_link(tail_t *self)
 {
     int64_t silent_ms = fw_clock_ms() - self->heard_ms;
-    if (!self->was_fenced) {
+    if (!self->fenced) {
         return silent_ms < FIRST_ANSWER_MS;
     }
     if (silent_ms < SILENCE_MS) {
@@ -231,7 +230,7 @@ static fw_exit_t follow(tail_t *self)
         zmq_pollitem_t items[] = {
             {.socket = zsock_resolve(self->events), .events = ZMQ_POLLIN},
             {.socket = zsock_resolve(fw_tail_control_socket(self->control)), .events = ZMQ_POLLIN}};
-        (void)zmq_poll(items, 2, 500);
+        (void)zmq_poll(items, 2, TURN_MS);
         read_events(self);
         fw_tail_control_service(self->control, fw_clock_ms(), on_position, self);
         if (ferror(stdout)) {

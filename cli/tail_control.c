@@ -8,7 +8,7 @@
 #include "runtime/random.h"
 #include "runtime/socket.h"
 
-enum { HELLO_MS = 1000 };
+enum { HELLO_MS = 1000, BLOCKED_MS = 50 /* ZeroMQ has no connection yet */ };
 
 struct fw_tail_control {
     zsock_t *socket;
@@ -115,10 +115,9 @@ void fw_tail_control_service(fw_tail_control_t *self, int64_t now_ms,
     if (!self->asking || now_ms < self->hello_ms) {
         return;
     }
-    self->hello_ms = now_ms + HELLO_MS;
     fw_message_t hello = {.kind = FW_MESSAGE_HELLO,
                           .hello = {.version = FW_PROTOCOL_VERSION,
                                     .name = FW_TEXT("freshwire tail"),
                                     .incarnation = {self->incarnation, sizeof self->incarnation}}};
-    (void)!send_message(self, &hello);
+    self->hello_ms = now_ms + (send_message(self, &hello) == 0 ? HELLO_MS : BLOCKED_MS);
 }
