@@ -37,8 +37,7 @@ char *make_token(const char *secret, const char *header, const char *claims)
     size_t end = base64url((const uint8_t *)header, strlen(header), token);
     token[end++] = '.';
     end += base64url((const uint8_t *)claims, strlen(claims), token + end);
-    int result =
-        gnutls_hmac_fast(GNUTLS_MAC_SHA256, secret, strlen(secret), token, end, hash);
+    int result = gnutls_hmac_fast(GNUTLS_MAC_SHA256, secret, strlen(secret), token, end, hash);
     assert(result == 0);
     (void)result;
     token[end++] = '.';
