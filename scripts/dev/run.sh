@@ -204,14 +204,16 @@ command_run() {
     start_redis
     start_freshwire
     start_app
-    box "Open  http://127.0.0.1:$port_app  in two windows: what you change in one shows in the other." \
-        "" \
-        "Publish   build/release/freshwire publish --config .run/freshwire.yaml --type hello --channel broadcast" \
-        "          or POST http://127.0.0.1:$port_gateway/v1/events with 'Authorization: Bearer development' (README.md)" \
-        "Watch     build/release/freshwire tail --config .run/freshwire.yaml" \
-        "Health    http://127.0.0.1:$port_admin/readyz   metrics  http://127.0.0.1:$port_admin/metrics" \
-        "Logs      .run/freshwire.log  .run/app.log  .run/redis.log" \
-        "" \
-        "Ctrl-C stops everything."
+    box "Open  http://127.0.0.1:$port_app  in two windows:" \
+        "what you change in one shows in the other. Ctrl-C stops everything."
+    cat <<END
+  watch     build/release/freshwire tail --config .run/freshwire.yaml
+  publish   build/release/freshwire publish --config .run/freshwire.yaml \\
+              --type hello --channel broadcast
+  or        POST http://127.0.0.1:$port_gateway/v1/events as README.md shows
+  health    http://127.0.0.1:$port_admin/readyz and /metrics
+  logs      .run/freshwire.log  .run/app.log  .run/redis.log
+
+END
     watch_services
 }

@@ -113,6 +113,30 @@ def test_it_shows_the_page_and_stops_without_leaving_anything_behind(run: Run) -
     run.all_gone()
 
 
+def test_the_tour_of_the_readme_works(run: Run) -> None:
+    readme = (ROOT / "README.md").read_text()
+    tour = readme.partition("## Sixty seconds")[2].partition("```\n")[2].partition("```")[0]
+    commands = [part for part in re.split(r"\n(?=#)", tour.replace("\\\n", " ")) if part.strip()]
+    watch, over_http, by_command = (part.partition("\n")[2].strip() for part in commands)
+    gateway = re.search(r"POST (http://\S+)/v1/events", run.text())
+    assert gateway
+    over_http = over_http.replace("http://127.0.0.1:8080", gateway[1])
+    tail = subprocess.Popen(f"exec {watch} --json --count 2", shell=True, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        # What was published before tail had subscribed is not shown: so publish until it has seen two.
+        deadline = time.monotonic() + STOP_S
+        while tail.poll() is None and time.monotonic() < deadline:
+            for command in (over_http, by_command):
+                done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+                assert done.returncode == 0, command + done.stderr
+                assert '"positions"' in done.stdout, command + done.stdout
+        assert tail.wait(1) == 0
+        assert tail.stdout
+        assert tail.stdout.read().count('"project_updated"') == 2
+    finally:
+        tail.kill()
+
+
 def test_it_takes_other_ports_when_the_usual_ones_are_taken(tmp_path: Path) -> None:
     taken = []
     for port in (8000, 8080, 9090, 7001):
