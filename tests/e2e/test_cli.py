@@ -135,7 +135,8 @@ def test_a_full_disk_is_not_success() -> None:
         ("gateway:\n  anonymous: maybe\n", 2, "true or false"),
         ("gateway:\n  prefix: api\n", 2, "gateway.prefix"),
         ("worker:\n  redis_url: http://cache\n", 2, "worker.redis_url"),
-        ("broker: [\n", 2, "freshwire.yaml"),
+        ("broker: [\n", 1, "broker"),
+        ("log: {level: info\n", 2, "freshwire.yaml"),
     ],
 )
 def test_a_wrong_file_is_refused_with_line_and_reason(tmp_path: Path, text: str, line: int, says: str) -> None:

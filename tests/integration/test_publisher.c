@@ -15,13 +15,13 @@
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
 #include "runtime/socket.h"
-#include "tests/support/fake_broker.h"
+#include "tests/support/fake_intake.h"
 
 enum { PATIENCE_MS = 10000, TURN_MS = 5 };
 
 /* What done was told; the last answer and the counts. */
 typedef struct {
-    fake_broker_t *broker;
+    fake_intake_t *broker;
     fw_publisher_t *publisher;
     unsigned ended, ok, rejected, timeouts, canceled;
     uint64_t last_request_id;
@@ -75,8 +75,8 @@ static void done(void *context, uint64_t request_id, int error, const fw_publish
 
 static void start_with(scene_t *scene, fw_publisher_options_t options)
 {
-    *scene = (scene_t){.broker = fake_broker_new()};
-    options.endpoint = fake_broker_endpoint(scene->broker);
+    *scene = (scene_t){.broker = fake_intake_new()};
+    options.endpoint = fake_intake_endpoint(scene->broker);
     options.name = "test";
     assert_int_equal(fw_publisher_new(&options, done, scene, &scene->publisher), 0);
 }
@@ -89,12 +89,12 @@ static void start(scene_t *scene)
 static void stop(scene_t *scene)
 {
     fw_publisher_destroy(&scene->publisher);
-    fake_broker_destroy(&scene->broker);
+    fake_intake_destroy(&scene->broker);
 }
 
 static void turn(scene_t *scene)
 {
-    fake_broker_serve(scene->broker);
+    fake_intake_serve(scene->broker);
     fw_publisher_wait(scene->publisher, TURN_MS);
 }
 
@@ -191,7 +191,7 @@ static void tells_what_the_broker_answered(void **state)
     assert_int_equal(scene.ok, 1);
     assert_int_equal(scene.last_request_id, 1);
     assert_int_equal(scene.last_positions, 1);
-    fake_broker_state_t *broker = fake_broker_state(scene.broker);
+    fake_intake_state_t *broker = fake_intake_state(scene.broker);
     assert_string_equal(broker->last_id, "my-id");
     assert_int_equal(broker->last_sequence, 1);
     assert_int_equal(broker->last_level, FW_ACK_PURGED);
@@ -218,7 +218,7 @@ static void keeps_events_while_there_is_no_broker(void **state)
     (void)state;
     scene_t scene;
     start(&scene);
-    fake_broker_down(scene.broker);
+    fake_intake_down(scene.broker);
     for (int i = 0; i < 10; i++) {
         assert_int_equal(try_send(&scene, ""), 0);
     }
@@ -227,9 +227,9 @@ static void keeps_events_while_there_is_no_broker(void **state)
     }
     assert_int_equal(scene.ended, 0);
     assert_int_equal(fw_publisher_in_flight(scene.publisher), 10);
-    fake_broker_up(scene.broker);
+    fake_intake_up(scene.broker);
     until(&scene, scene.ok == 10);
-    assert_int_equal(fake_broker_state(scene.broker)->ids_count, 10);
+    assert_int_equal(fake_intake_state(scene.broker)->ids_count, 10);
     stop(&scene);
 }
 
@@ -253,7 +253,7 @@ static void never_has_more_on_the_wire_than_the_brokers_credit(void **state)
     (void)state;
     scene_t scene;
     start(&scene);
-    fake_broker_state_t *broker = fake_broker_state(scene.broker);
+    fake_intake_state_t *broker = fake_intake_state(scene.broker);
     broker->credit = 2;
     for (int i = 0; i < 5; i++) {
         assert_int_equal(try_send(&scene, ""), 0);
@@ -267,8 +267,8 @@ static void never_has_more_on_the_wire_than_the_brokers_credit(void **state)
     assert_int_equal(broker->publishes, 2);
     assert_int_equal(try_send(&scene, ""), -EAGAIN);
     broker->copies = 1;
-    fake_broker_acknowledge(scene.broker, 1, FW_PUBLISH_OK);
-    fake_broker_acknowledge(scene.broker, 2, FW_PUBLISH_OK);
+    fake_intake_acknowledge(scene.broker, 1, FW_PUBLISH_OK);
+    fake_intake_acknowledge(scene.broker, 2, FW_PUBLISH_OK);
     until(&scene, scene.ok == 5);
     assert_int_equal(broker->ids_count, 5);
     stop(&scene);
@@ -279,7 +279,7 @@ static void finds_out_when_withdrawn_credit_is_given_back(void **state)
     (void)state;
     scene_t scene;
     start(&scene);
-    fake_broker_state_t *broker = fake_broker_state(scene.broker);
+    fake_intake_state_t *broker = fake_intake_state(scene.broker);
     broker->credit = 0;
     assert_int_equal(try_send(&scene, ""), 0);
     until(&scene, fw_publisher_connected(scene.publisher));
@@ -310,14 +310,14 @@ static void gives_up_after_the_timeout_and_ignores_the_late_answer(void **state)
     (void)state;
     scene_t scene;
     start_with(&scene, (fw_publisher_options_t){.timeout_ms = 200});
-    fake_broker_state_t *broker = fake_broker_state(scene.broker);
+    fake_intake_state_t *broker = fake_intake_state(scene.broker);
     until(&scene, fw_publisher_connected(scene.publisher));
     broker->mode = FAKE_IGNORE;
     assert_int_equal(try_send(&scene, ""), 0);
     until(&scene, scene.ended == 1);
     assert_int_equal(scene.timeouts, 1);
     assert_int_equal(broker->publishes, 1);
-    fake_broker_acknowledge(scene.broker, 1, FW_PUBLISH_OK);
+    fake_intake_acknowledge(scene.broker, 1, FW_PUBLISH_OK);
     until(&scene, fw_publisher_stats(scene.publisher)->bad_answers == 1);
     assert_int_equal(scene.ended, 1);
     stop(&scene);
@@ -328,7 +328,7 @@ static void destroying_cancels_every_waiting_event_once_and_says_goodbye(void **
     (void)state;
     scene_t scene;
     start(&scene);
-    fake_broker_state_t *broker = fake_broker_state(scene.broker);
+    fake_intake_state_t *broker = fake_intake_state(scene.broker);
     until(&scene, fw_publisher_connected(scene.publisher));
     broker->copies = 0;
     for (int i = 0; i < 7; i++) {
@@ -342,11 +342,11 @@ static void destroying_cancels_every_waiting_event_once_and_says_goodbye(void **
     int64_t give_up_ms = fw_clock_ms() + PATIENCE_MS;
     while (broker->goodbyes == 0 && fw_clock_ms() < give_up_ms) {
         (void)zmq_poll(NULL, 0, TURN_MS);
-        fake_broker_serve(scene.broker);
+        fake_intake_serve(scene.broker);
     }
     assert_int_equal(broker->goodbyes, 1);
     fw_publisher_destroy(&scene.publisher);
-    fake_broker_destroy(&scene.broker);
+    fake_intake_destroy(&scene.broker);
 }
 
 static void fires_only_while_the_link_is_up_and_counts_its_events(void **state)

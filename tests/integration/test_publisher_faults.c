@@ -18,12 +18,12 @@
 #include "runtime/clock.h"
 #include "runtime/random.h"
 #include "runtime/socket.h"
-#include "tests/support/fake_broker.h"
+#include "tests/support/fake_intake.h"
 
 enum { PATIENCE_MS = 20000, TURN_MS = 2, EVENTS_MAX = 4000, TIMEOUT_MS = 600000 };
 
 typedef struct {
-    fake_broker_t *broker;
+    fake_intake_t *broker;
     fw_publisher_t *publisher;
     int64_t ahead_ms; /* the publisher's clock runs so far ahead */
     unsigned ended, ok;
@@ -49,8 +49,8 @@ static int64_t now_ms(const scene_t *scene)
 static scene_t *start(void)
 {
     scene_t *scene = fw_alloc(1, sizeof *scene);
-    scene->broker = fake_broker_new();
-    fw_publisher_options_t options = {.endpoint = fake_broker_endpoint(scene->broker),
+    scene->broker = fake_intake_new();
+    fw_publisher_options_t options = {.endpoint = fake_intake_endpoint(scene->broker),
                                       .in_flight_max = 200,
                                       .timeout_ms = TIMEOUT_MS};
     assert_int_equal(fw_publisher_new(&options, done, scene, &scene->publisher), 0);
@@ -60,7 +60,7 @@ static scene_t *start(void)
 static void stop(scene_t *scene)
 {
     fw_publisher_destroy(&scene->publisher);
-    fake_broker_destroy(&scene->broker);
+    fake_intake_destroy(&scene->broker);
     free(scene);
 }
 
@@ -79,7 +79,7 @@ static void send_event(scene_t *scene)
 /* One turn of both sides; waits on the clock only as long as sockets need. */
 static void turn(scene_t *scene)
 {
-    fake_broker_serve(scene->broker);
+    fake_intake_serve(scene->broker);
     zsock_t *socket = fw_publisher_socket(scene->publisher);
     zmq_pollitem_t item = {.socket = socket ? zsock_resolve(socket) : NULL, .events = ZMQ_POLLIN};
     (void)zmq_poll(&item, socket ? 1 : 0, TURN_MS);
@@ -108,19 +108,19 @@ static void garbage_changes_nothing_but_a_count(void **state)
 {
     (void)state;
     scene_t *scene = start();
-    fake_broker_state_t *broker = fake_broker_state(scene->broker);
+    fake_intake_state_t *broker = fake_intake_state(scene->broker);
     until(scene, fw_publisher_connected(scene->publisher));
     broker->mode = FAKE_GARBAGE;
     send_event(scene);
     until(scene, fw_publisher_stats(scene->publisher)->bad_answers >= 2);
     assert_int_equal(scene->ended, 0);
-    fake_broker_acknowledge(scene->broker, 12345, FW_PUBLISH_OK);
-    fake_broker_acknowledge(scene->broker, 0, FW_PUBLISH_REJECTED);
+    fake_intake_acknowledge(scene->broker, 12345, FW_PUBLISH_OK);
+    fake_intake_acknowledge(scene->broker, 0, FW_PUBLISH_REJECTED);
     uint64_t before = fw_publisher_stats(scene->publisher)->bad_answers;
     until(scene, fw_publisher_stats(scene->publisher)->bad_answers >= before + 2);
     assert_int_equal(scene->ended, 0);
     broker->mode = FAKE_ANSWER;
-    fake_broker_acknowledge(scene->broker, 1, FW_PUBLISH_OK);
+    fake_intake_acknowledge(scene->broker, 1, FW_PUBLISH_OK);
     until(scene, scene->ok == 1);
     stop(scene);
 }
@@ -129,13 +129,13 @@ static void a_broker_of_another_version_is_no_broker(void **state)
 {
     (void)state;
     scene_t *scene = start();
-    fake_broker_state(scene->broker)->version = FW_PROTOCOL_VERSION + 1;
+    fake_intake_state(scene->broker)->version = FW_PROTOCOL_VERSION + 1;
     send_event(scene);
     until(scene, fw_publisher_stats(scene->publisher)->bad_answers >= 1);
     assert_false(fw_publisher_connected(scene->publisher));
     assert_string_equal(fw_publisher_refusal(scene->publisher)->field, "welcome.version");
-    assert_int_equal(fake_broker_state(scene->broker)->publishes, 0);
-    fake_broker_state(scene->broker)->version = FW_PROTOCOL_VERSION;
+    assert_int_equal(fake_intake_state(scene->broker)->publishes, 0);
+    fake_intake_state(scene->broker)->version = FW_PROTOCOL_VERSION;
     scene->ahead_ms += FW_LIVENESS_INTERVAL_MS;
     until(scene, scene->ok == 1);
     stop(scene);
@@ -145,7 +145,7 @@ static void answers_that_come_twice_are_told_once(void **state)
 {
     (void)state;
     scene_t *scene = start();
-    fake_broker_state(scene->broker)->copies = 3;
+    fake_intake_state(scene->broker)->copies = 3;
     for (int i = 0; i < 50; i++) {
         send_event(scene);
     }
@@ -157,7 +157,7 @@ static void sends_again_with_the_same_id_after_retry(void **state)
 {
     (void)state;
     scene_t *scene = start();
-    fake_broker_state_t *broker = fake_broker_state(scene->broker);
+    fake_intake_state_t *broker = fake_intake_state(scene->broker);
     broker->status = FW_PUBLISH_RETRY;
     broker->retry_after_ms = 300;
     send_event(scene);
@@ -177,7 +177,7 @@ static void reopens_a_silent_link_and_sends_again_with_the_same_id(void **state)
 {
     (void)state;
     scene_t *scene = start();
-    fake_broker_state_t *broker = fake_broker_state(scene->broker);
+    fake_intake_state_t *broker = fake_intake_state(scene->broker);
     until(scene, fw_publisher_connected(scene->publisher));
     uint64_t number = fw_publisher_socket_number(scene->publisher);
     broker->mode = FAKE_IGNORE;
@@ -200,7 +200,7 @@ static void survives_restarts_of_the_broker_without_losing_an_event(void **state
 {
     (void)state;
     scene_t *scene = start();
-    fake_broker_state_t *broker = fake_broker_state(scene->broker);
+    fake_intake_state_t *broker = fake_intake_state(scene->broker);
     unsigned sent = 0;
     for (int restart = 0; restart < 3; restart++) {
         until(scene, fw_publisher_connected(scene->publisher));
@@ -210,10 +210,10 @@ static void survives_restarts_of_the_broker_without_losing_an_event(void **state
             send_event(scene);
         }
         until(scene, broker->publishes >= sent);
-        fake_broker_down(scene->broker);
+        fake_intake_down(scene->broker);
         turn(scene);
         broker->mode = FAKE_ANSWER;
-        fake_broker_up(scene->broker);
+        fake_intake_up(scene->broker);
         pass(scene, 2000);
         until(scene, scene->ok == sent);
     }
@@ -225,7 +225,7 @@ static void reopens_after_goodbye(void **state)
 {
     (void)state;
     scene_t *scene = start();
-    fake_broker_state_t *broker = fake_broker_state(scene->broker);
+    fake_intake_state_t *broker = fake_intake_state(scene->broker);
     broker->mode = FAKE_GOODBYE;
     send_event(scene);
     until(scene, fw_publisher_stats(scene->publisher)->links_lost >= 1);
@@ -241,11 +241,11 @@ static void finds_its_broker_on_a_port_that_was_somebody_elses(void **state)
 {
     (void)state;
     scene_t *scene = start();
-    fake_broker_down(scene->broker);
+    fake_intake_down(scene->broker);
     zsock_t *stranger = NULL;
     fw_socket_settings_t settings = fw_socket_settings(FW_SOCKET_XPUB_BIND);
     int64_t give_up_ms = fw_clock_ms() + PATIENCE_MS;
-    while (fw_socket_open(&settings, fake_broker_endpoint(scene->broker), &stranger) != 0 &&
+    while (fw_socket_open(&settings, fake_intake_endpoint(scene->broker), &stranger) != 0 &&
            fw_clock_ms() < give_up_ms) {
         turn(scene);
     }
@@ -256,7 +256,7 @@ static void finds_its_broker_on_a_port_that_was_somebody_elses(void **state)
     }
     assert_int_equal(scene->ended, 0);
     zsock_destroy(&stranger);
-    fake_broker_up(scene->broker);
+    fake_intake_up(scene->broker);
     pass(scene, FW_LIVENESS_SILENCE_MS + FW_LIVENESS_REOPEN_MS_MAX);
     until(scene, scene->ok == 1);
     stop(scene);
@@ -265,7 +265,7 @@ static void finds_its_broker_on_a_port_that_was_somebody_elses(void **state)
 /* One random thing that goes wrong, or right. */
 static void misbehave(scene_t *scene, fw_random_t *random)
 {
-    fake_broker_state_t *broker = fake_broker_state(scene->broker);
+    fake_intake_state_t *broker = fake_intake_state(scene->broker);
     static const fw_publish_status_t statuses[] = {
         FW_PUBLISH_OK,    FW_PUBLISH_OK,       FW_PUBLISH_OK,      FW_PUBLISH_DUPLICATE,
         FW_PUBLISH_RETRY, FW_PUBLISH_OVERLOAD, FW_PUBLISH_REJECTED};
@@ -285,9 +285,9 @@ static void misbehave(scene_t *scene, fw_random_t *random)
         broker->mode = FAKE_GOODBYE;
         break;
     case 3:
-        fake_broker_down(scene->broker);
+        fake_intake_down(scene->broker);
         turn(scene);
-        fake_broker_up(scene->broker);
+        fake_intake_up(scene->broker);
         break;
     case 4:
         pass(scene, FW_LIVENESS_SILENCE_MS + 1000);
@@ -330,8 +330,8 @@ static void tells_every_event_once_whatever_the_broker_does(void **state)
         }
         pass(scene, (int64_t)fw_random_below(&random, 1500));
     }
-    fake_broker_state_t *broker = fake_broker_state(scene->broker);
-    *broker = (fake_broker_state_t){
+    fake_intake_state_t *broker = fake_intake_state(scene->broker);
+    *broker = (fake_intake_state_t){
         .status = FW_PUBLISH_OK, .version = FW_PROTOCOL_VERSION, .credit = 1000, .copies = 1};
     int64_t give_up_ms = fw_clock_ms() + PATIENCE_MS;
     while (scene->ended < sent && fw_clock_ms() < give_up_ms) {
