@@ -8,6 +8,9 @@ import {
 } from "@tanstack/react-query";
 import { syncInvalidate } from "./query/index.js";
 
+/** Until its event comes with a token, what a mutation changed is read past caches, milliseconds. */
+const BYPASS_MS = 5_000;
+
 export interface MutationWithInvalidationOptions<Data, Failure, Variables, Context>
   extends UseMutationOptions<Data, Failure, Variables, Context> {
   /** Keys of the queries that the mutation makes stale. */
@@ -19,8 +22,8 @@ type MutationFunction<Data, Variables> = NonNullable<
 >;
 
 /**
- * A mutation that is done when the queries it made stale have been fetched again. The event that it
- * causes refetches them once more, with its freshness token.
+ * A mutation that is done when the queries it made stale have been fetched again: past caches, as
+ * the answer may be quicker than the purge. Its event refetches them once more, with its token.
  */
 export function useMutationWithInvalidation<Data, Variables = void>(
   mutationFn: MutationFunction<Data, Variables>,
@@ -46,7 +49,7 @@ export function useMutationWithInvalidation(
     onSuccess: async (...success) => {
       const [data, variables] = success;
       const keys = typeof invalidates === "function" ? invalidates(data, variables) : invalidates;
-      const refetched = syncInvalidate(queryClient, keys);
+      const refetched = syncInvalidate(queryClient, keys, { bypass: true, bypassMs: BYPASS_MS });
       await options.onSuccess?.(...success);
       await refetched;
     },

@@ -557,9 +557,9 @@ describe("useRealtimeNotifications", () => {
 });
 
 describe("useMutationWithInvalidation", () => {
-  it("takes the seed's arguments, and is done when the screen is", async () => {
+  it("takes the seed's arguments, and is done when the screen is, past caches", async () => {
     const { server, Providers, pass } = page();
-    const { state, Board } = board(server);
+    const { state, requests, rename: publish, Board } = board(server);
     const done: string[] = [];
     function Form() {
       const rename = useMutationWithInvalidation(
@@ -586,6 +586,10 @@ describe("useMutationWithInvalidation", () => {
     await pass(50);
     expect(screen.getByTestId("name").textContent).toBe("Artemis");
     expect(done).toHaveLength(1);
+    expect(requests.at(-1)?.headers.get("X-Freshwire-Fresh")).toBe("bypass");
+    publish("Artemis", { fresh: "7", origin: "tab-1" });
+    await pass(50);
+    expect(requests.at(-1)?.headers.get("X-Freshwire-Fresh")).toBe("7");
   });
 
   it("takes options: keys from the answer, and the application's own onSuccess", async () => {
