@@ -100,8 +100,8 @@ fuzz_one() {
     mkdir -p "$found" "$logs" build/fuzz/crashes
     if [[ -d tests/fuzz/corpus/${1#fuzz_} ]]; then kept=("tests/fuzz/corpus/${1#fuzz_}"); fi
     local flags=(-timeout=10 -rss_limit_mb=2048 -print_final_stats=1 "-artifact_prefix=$root/build/fuzz/crashes/$target-")
-    if "build/fuzz/tests/fuzz/$target" "${flags[@]}" -runs=0 "$found" "${kept[@]}" >"$log" 2>&1 &&
-        "build/fuzz/tests/fuzz/$target" "${flags[@]}" "-max_total_time=$seconds" "$found" "${kept[@]}" >>"$log" 2>&1; then
+    if nice "build/fuzz/tests/fuzz/$target" "${flags[@]}" -runs=0 "$found" "${kept[@]}" >"$log" 2>&1 &&
+        nice "build/fuzz/tests/fuzz/$target" "${flags[@]}" "-max_total_time=$seconds" "$found" "${kept[@]}" >>"$log" 2>&1; then
         printf 'ok %s: %s inputs tried\n' "$target" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)"
         count passed fuzz "$target"
     else
