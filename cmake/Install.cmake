@@ -19,10 +19,12 @@ fw_install_library(fw_cache cache)
 fw_install_library(fw_publisher publisher)
 install(EXPORT freshwire NAMESPACE freshwire:: DESTINATION ${FW_CONFIG_FOLDER} COMPONENT development)
 
-foreach(folder proto runtime cache clients/c)
+foreach(folder proto runtime cache)
   install(DIRECTORY ${folder}/ DESTINATION ${FW_INCLUDE_FOLDER}/${folder} COMPONENT development
-    FILES_MATCHING PATTERN "*.h" PATTERN "*_internal.h" EXCLUDE PATTERN lua EXCLUDE PATTERN freshwire EXCLUDE)
+    FILES_MATCHING PATTERN "*.h" PATTERN "*_internal.h" EXCLUDE PATTERN lua EXCLUDE PATTERN freshwire EXCLUDE
+    PATTERN runtime/context.h EXCLUDE PATTERN runtime/json.h EXCLUDE PATTERN runtime/log_route.h EXCLUDE)
 endforeach()
+install(FILES clients/c/publisher.h clients/c/fire.h DESTINATION ${FW_INCLUDE_FOLDER}/clients/c COMPONENT development)
 install(DIRECTORY proto/freshwire DESTINATION ${CMAKE_INSTALL_DATADIR}/freshwire/proto COMPONENT development
   FILES_MATCHING PATTERN "*.proto")
 
@@ -32,6 +34,12 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/freshwireConfigVersion.cm
 install(FILES ${PROJECT_BINARY_DIR}/freshwireConfig.cmake ${PROJECT_BINARY_DIR}/freshwireConfigVersion.cmake
   DESTINATION ${FW_CONFIG_FOLDER} COMPONENT development)
 
+# For services that are built without CMake. The prefix is found from the file's own place, so a tree can be moved.
+file(RELATIVE_PATH FW_PC_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+configure_file(cmake/freshwire.pc.in ${PROJECT_BINARY_DIR}/freshwire.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/freshwire.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
+
 install(TARGETS freshwire RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
+install(FILES cli/freshwire.yaml DESTINATION ${CMAKE_INSTALL_DATADIR}/freshwire COMPONENT runtime)
 install(FILES deploy/systemd/freshwire.service DESTINATION lib/systemd/system COMPONENT runtime)
 install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT runtime)
