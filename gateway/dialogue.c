@@ -95,6 +95,7 @@ static void say_error(const fw_dialogue_t *self, fw_session_t *session, fw_text_
         .temporary = code == FW_CLOSE_TOO_MANY,
         .channel = channel,
     };
+    (*self->refused)++;
     fw_session_say_error(session, &error);
     fw_hub_mark(self->hub, session);
 }

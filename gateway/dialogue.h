@@ -13,6 +13,7 @@ typedef struct {
     const fw_auth_t *auth;
     bool anonymous;        /* sessions without a token may use <prefix>/ws */
     uint32_t channels_max; /* per session */
+    uint64_t *refused;     /* counts the messages that were answered by fw.error */
     size_t resume_max;     /* subscriptions in one fw.hello */
 } fw_dialogue_t;
 

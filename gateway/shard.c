@@ -226,7 +226,7 @@ void fw_shard_write(fw_shard_t *self, fw_session_t *session)
     unsigned char *bytes = (unsigned char *)(uintptr_t)output.bytes.data;
     int written = lws_write(wsi, bytes, output.bytes.size, LWS_WRITE_RAW);
     if (written < 0) {
-        lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+        fw_ws_cut(connection);
         fw_ws_end(self, connection, FW_DISCONNECT_LOST);
         return;
     }
@@ -351,6 +351,8 @@ static void report(fw_shard_t *self)
     fw_counter_add(metrics->replays_complete, counts->replays_complete - old->replays_complete);
     fw_counter_add(metrics->replays_reset, counts->replays_reset - old->replays_reset);
     *old = *counts;
+    fw_counter_add(metrics->refused[FW_REFUSED_MESSAGE], self->refused - self->refused_reported);
+    self->refused_reported = self->refused;
     fw_gauge_add(metrics->sessions, (int64_t)self->sessions - (int64_t)self->sessions_reported);
     self->sessions_reported = self->sessions;
     fw_gauge_add(metrics->connections,
@@ -492,6 +494,7 @@ static void build(fw_shard_t *self, int64_t now_ms)
     self->dialogue = (fw_dialogue_t){
         .hub = self->hub,
         .auth = self->auth,
+        .refused = &self->refused,
         .anonymous = config->anonymous,
         .channels_max = config->channels_per_session_max,
         .resume_max = config->channels_per_session_max,

@@ -106,6 +106,8 @@ struct fw_shard {
     bool drained;
     bool aborted;
     bool stopping;
+    uint64_t refused; /* messages of clients; counted by the dialogue */
+    uint64_t refused_reported;
     fw_hub_counts_t reported;
     uint32_t sessions_reported;
     uint32_t connections_reported;
@@ -131,6 +133,8 @@ void fw_ws_heard(struct lws *wsi);
 int fw_ws_writable(fw_shard_t *self, struct lws *wsi);
 /* Sends the pending close frame, if the socket takes it now. */
 void fw_ws_send_close(fw_connection_t *connection);
+/* Ends the TCP connection; the library notices in the next turn. */
+void fw_ws_cut(fw_connection_t *connection);
 /* The peer sent a close frame. */
 int fw_ws_peer_closes(fw_shard_t *self, struct lws *wsi);
 /* The session has ended; how: a close code, or FW_DISCONNECT_… */

@@ -1,6 +1,7 @@
 /* shard_ws.c - sessions on libwebsockets: from the upgrade to the close.
  * SPDX-License-Identifier: MPL-2.0 */
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "gateway/shard_internal.h"
 #include "proto/utf8.h"
@@ -183,6 +184,12 @@ void fw_ws_heard(struct lws *wsi)
 
 /* ------ writing and closing */
 
+/* Not lws_set_timeout: the library looks at its timers only after input or output of its own. */
+void fw_ws_cut(fw_connection_t *connection)
+{
+    (void)shutdown(lws_get_socket_fd(connection->wsi), SHUT_RDWR);
+}
+
 /* Not lws_close_reason and a negative result: Debian's library is built with _DEBUG, and then
  * closes a connection a second time as a test of libuv, which cuts it off before the close frame
  * has gone. */
@@ -195,7 +202,7 @@ void fw_ws_send_close(fw_connection_t *connection)
     size_t size = fw_frame_close(connection->close.code, connection->close.reason, frame);
     connection->close_sent = true;
     if (lws_write(connection->wsi, frame, size, LWS_WRITE_RAW) < 0)
-        lws_set_timeout(connection->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+        fw_ws_cut(connection);
 }
 
 int fw_ws_peer_closes(fw_shard_t *self, struct lws *wsi)
@@ -339,7 +346,7 @@ void fw_ws_timer(fw_shard_t *self, fw_session_t *session, int64_t now_ms)
             fw_shard_close(self, connection, (fw_close_t){FW_CLOSE_NO_PONG, "no pong"});
         break;
     case FW_PHASE_CLOSING:
-        lws_set_timeout(connection->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+        fw_ws_cut(connection);
         break;
     }
 }

@@ -223,7 +223,7 @@ int ws_answer(ws_client_t *self, int timeout_ms)
     memcpy(self->head, self->input, head);
     self->head[head] = '\0';
     consume(self, head);
-    assert(strncmp(self->head, "HTTP/1.1 ", 9) == 0);
+    assert(strncmp(self->head, "HTTP/1.", 7) == 0);
     self->status = (int)strtol(self->head + 9, NULL, 10);
     const char *length = strcasestr(self->head, "\r\nContent-Length:");
     size_t body = length ? (size_t)strtoul(length + 17, NULL, 10) : 0;

@@ -15,6 +15,8 @@ typedef struct {
     fw_route_t route;
 } stage_t;
 
+static uint64_t refused; /* messages, by all dialogues */
+
 static stage_t stage_new(void)
 {
     fw_auth_key_t key = {
@@ -22,6 +24,7 @@ static stage_t stage_new(void)
     stage_t stage = {.scene = scene_new(100), .auth = fw_auth_new(&key, 1)};
     stage.dialogue = (fw_dialogue_t){.hub = stage.scene.hub,
                                      .auth = stage.auth,
+                                     .refused = &refused,
                                      .anonymous = true,
                                      .channels_max = 4,
                                      .resume_max = 4};
@@ -326,8 +329,8 @@ static void a_subscription_asked_for_before_the_welcome_is_answered_after_it(voi
     free(token);
     assert_int_equal(stage.session->state, FW_SESSION_WAITING);
     const char *text = "{\"type\":\"fw.subscribe\",\"request_id\":\"1\",\"channel\":\"room:1\"}";
-    fw_close_t asked = fw_dialogue_message(&stage.dialogue, stage.session, &stage.route,
-                                           bytes_of(text), 0, WALL);
+    fw_close_t asked =
+        fw_dialogue_message(&stage.dialogue, stage.session, &stage.route, bytes_of(text), 0, WALL);
     assert_int_equal(asked.code, FW_CLOSE_NONE);
     scene_answer(&stage.scene, TEST_EPOCH, 0);
     const char *all = sent(&stage);
