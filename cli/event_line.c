@@ -39,7 +39,8 @@ static void print_json(FILE *out, const fw_delivery_t *delivery,
     /* A JSON payload may hold line ends between its tokens, and only there. */
     for (size_t i = 0; i < json.needed; i++) {
         bool ends = json.buffer[i] == '\n' || json.buffer[i] == '\r';
-        json.buffer[i] = ends ? ' ' : json.buffer[i];
+        if (ends)
+            json.buffer[i] = ' ';
     }
     (void)fwrite(json.buffer, 1, json.needed, out);
     (void)fputc('\n', out);

@@ -88,10 +88,19 @@ static bool split(const char *address, char host[256], char port[8])
     return true;
 }
 
+/* The status of "HTTP/1.1 200 …"; 0 when this is no HTTP. */
+static long status_of(const char *response)
+{
+    const char *space = strchr(response, ' ');
+    if (strncmp(response, "HTTP/", strlen("HTTP/")) != 0 || !space)
+        return 0;
+    return strtol(space + 1, NULL, 10);
+}
+
 static fw_exit_t judge(const char *address, const char *path, const char *response)
 {
-    int status = 0;
-    if (sscanf(response, "HTTP/%*d.%*d %d", &status) != 1) {
+    long status = status_of(response);
+    if (status == 0) {
         fw_complain("is that freshwire's admin port?", "%s does not speak HTTP", address);
         return FW_EXIT_FAILURE;
     }

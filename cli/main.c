@@ -11,13 +11,14 @@ static fw_exit_t refuse(const fw_command_t *command, fw_exit_t result,
                         const fw_config_error_t *error)
 {
     char hint[160];
-    if (result == FW_EXIT_USAGE)
+    if (result == FW_EXIT_USAGE) {
         (void)snprintf(hint, sizeof hint,
                        "see 'freshwire help %s', or 'freshwire config doc' for all options",
                        command->name);
-    else
+    } else {
         (void)snprintf(hint, sizeof hint,
                        "see 'freshwire config doc' for all options and their limits");
+    }
     fw_complain(hint, "%s", error->text);
     return result;
 }

@@ -197,13 +197,15 @@ static int check_broker(const fw_config_t *config, fw_config_error_t *ret_error)
         bytes(config, "broker.history_bytes_max"))
         return refuse(config, "broker.history_channel_bytes_max",
                       "must not be larger than broker.history_bytes_max", ret_error);
-    for (int i = 0; i < LINKS; i++)
-        for (int j = 0; j < i; j++)
+    for (int i = 0; i < LINKS; i++) {
+        for (int j = 0; j < i; j++) {
             if (port_of(config, i) != 0 && port_of(config, i) == port_of(config, j)) {
                 char path[64];
                 (void)snprintf(path, sizeof path, "broker.ports.%s", link_names[i]);
                 return refuse(config, path, "is the port of another link", ret_error);
             }
+        }
+    }
     return 0;
 }
 

@@ -220,28 +220,31 @@ static fw_exit_t judge(const session_t *session)
     return session->refused > 0 ? FW_EXIT_FAILURE : FW_EXIT_OK;
 }
 
-/* Where to publish to: the flag, the variable that the client libraries read too, or the configured
- * broker. */
+static bool is_endpoint(const char *text)
+{
+    return strncmp(text, "tcp://", strlen("tcp://")) == 0 ||
+           strncmp(text, "ipc://", strlen("ipc://")) == 0;
+}
+
+/* Where to publish to: the flag, the variable that the client libraries read too (if it does not
+ * name a gateway), or the configured broker. */
 static bool choose_endpoint(session_t *session)
 {
     const fw_arguments_t *arguments = session->call->arguments;
     const char *given = fw_arguments_text(arguments, "endpoint");
     const char *variable = getenv("FRESHWIRE_PUBLISH_ENDPOINT");
     bool fires = fw_arguments_flag(arguments, "fire");
-    if (!given && !fires && variable && *variable) {
+    if (!given && !fires && variable && is_endpoint(variable))
         given = variable;
-    }
     fw_endpoints_t endpoints;
     fw_options_connect_endpoints(session->call->config, FW_ROLE_WORKER, &endpoints);
     const char *configured = fires ? endpoints.fire : endpoints.publish;
     (void)snprintf(session->endpoint, sizeof session->endpoint, "%s", given ? given : configured);
-    bool known = strncmp(session->endpoint, "tcp://", 6) == 0 ||
-                 strncmp(session->endpoint, "ipc://", 6) == 0;
-    if (!known) {
-        fw_complain("over HTTP, use POST /v1/events of a gateway, for example with curl",
-                    "%s is not the broker's endpoint: tcp://host:port", session->endpoint);
-    }
-    return known;
+    if (is_endpoint(session->endpoint))
+        return true;
+    fw_complain("over HTTP, use POST /v1/events of a gateway, for example with curl",
+                "%s is not the broker's endpoint: tcp://host:port", session->endpoint);
+    return false;
 }
 
 static bool choose_level(session_t *session)

@@ -57,37 +57,39 @@ static void log_open_doors(const fw_config_t *config, fw_roles_t roles)
         return;
     const char *const *keys = NULL;
     size_t secret_size = strlen(fw_config_text(config, "gateway.jwt_secret"));
-    if (secret_size == 0)
+    if (secret_size == 0) {
         fw_log(FW_LOG_INFO, "only anonymous sessions: to accept tokens, set gateway.jwt_secret or "
                             "FRESHWIRE_GATEWAY_JWT_SECRET to a secret of 32 bytes or more, then "
                             "see 'freshwire help token'");
-    else if (secret_size < JWT_SECRET_SIZE_MIN)
+    } else if (secret_size < JWT_SECRET_SIZE_MIN) {
         fw_log(FW_LOG_WARN,
                "gateway.jwt_secret is shorter than 32 bytes: tokens could be forged by trying keys",
                FW_KV_UINT("bytes", secret_size));
-    if (fw_config_list(config, "gateway.publish_keys", &keys) == 0)
+    }
+    if (fw_config_list(config, "gateway.publish_keys", &keys) == 0) {
         fw_log(FW_LOG_INFO,
                "POST /v1/events is refused: to publish over HTTP, set gateway.publish_keys or "
                "FRESHWIRE_GATEWAY_PUBLISH_KEYS");
+    }
 }
 
+/* One line for people: where to go. */
 static void print_ready(const fw_addresses_t *addresses, const char *prefix)
 {
-    const char *separator = "freshwire is ready:";
+    const char *separator = ": ";
+    (void)fputs("freshwire is ready", stdout);
     if (*addresses->gateway) {
-        (void)printf("%s browsers ws://%s%s/ws, events POST %s%s/v1/events", separator,
+        (void)printf("%sbrowsers ws://%s%s/ws, events POST %s%s/v1/events", separator,
                      addresses->gateway + strlen("http://"), prefix, addresses->gateway, prefix);
-        separator = ",";
+        separator = ", ";
     }
     if (*addresses->publish) {
-        (void)printf("%s services %s", separator, addresses->publish);
-        separator = ",";
+        (void)printf("%sservices %s", separator, addresses->publish);
+        separator = ", ";
     }
     if (*addresses->admin)
-        (void)printf("%s admin %s", separator, addresses->admin);
-    else if (strcmp(separator, ",") != 0)
-        (void)fputs(separator, stdout);
-    (void)fputs("\n", stdout);
+        (void)printf("%sadmin %s", separator, addresses->admin);
+    (void)fputc('\n', stdout);
     (void)fflush(stdout);
 }
 

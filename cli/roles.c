@@ -155,6 +155,10 @@ int fw_process_start(const fw_config_t *config, fw_roles_t roles, fw_process_t *
     self->roles = roles;
     self->metrics = fw_metrics_new();
     self->health = fw_health_new();
+    fw_gauge_set(fw_metrics_gauge(self->metrics, "freshwire_build_info",
+                                  "Always 1; the labels tell the version.",
+                                  "version=\"" FW_VERSION "\""),
+                 1);
     fw_options_bind_endpoints(config, roles, &self->bind);
     fw_options_connect_endpoints(config, roles, &self->connect);
     int result = check_links(self, ret_error);

@@ -24,12 +24,13 @@ static int add_claims(jwt_t *jwt, const fw_call_t *call, const char *sub, int64_
 {
     const char *const *rooms = NULL;
     size_t count = fw_arguments_list(call->arguments, "room", &rooms);
-    int64_t now_s = fw_clock_wall_ms() / 1000;
+    rhn_int_t now_s = fw_clock_wall_ms() / 1000;
+    rhn_int_t ttl_s = (ttl_ms + 999) / 1000;
     int result = r_jwt_set_claim_str_value(jwt, "sub", sub);
     if (result == RHN_OK)
-        result = r_jwt_set_claim_int_value(jwt, "iat", (rhn_int_t)now_s);
+        result = r_jwt_set_claim_int_value(jwt, "iat", now_s);
     if (result == RHN_OK)
-        result = r_jwt_set_claim_int_value(jwt, "exp", (rhn_int_t)(now_s + (ttl_ms + 999) / 1000));
+        result = r_jwt_set_claim_int_value(jwt, "exp", now_s + ttl_s);
     if (result != RHN_OK || count == 0)
         return result;
     json_t *list = json_array();
@@ -62,7 +63,7 @@ fw_exit_t fw_token_command(const fw_call_t *call)
     const char *secret = fw_config_text(call->config, "gateway.jwt_secret");
     const char *sub = fw_arguments_text(call->arguments, "sub");
     const char *ttl = fw_arguments_text(call->arguments, "ttl");
-    int64_t ttl_ms = 10 * 60 * 1000;
+    int64_t ttl_ms = INT64_C(10) * 60 * 1000;
     fw_config_error_t error;
     if (!sub || !is_user(sub)) {
         fw_complain("for example: freshwire token --sub u1", "%s",

@@ -70,11 +70,11 @@ fw_window_t *fw_window_new(const fw_window_options_t *options)
     self->options = *options;
     self->random.state = options->seed;
     self->next_id = 1;
-    self->heap = fw_alloc(options->in_flight_max, sizeof *self->heap);
+    self->heap = fw_alloc(options->in_flight_max, sizeof(entry_t *));
     size_t buckets = 16;
     while (buckets < options->in_flight_max)
         buckets *= 2;
-    self->buckets = fw_alloc(buckets, sizeof *self->buckets);
+    self->buckets = fw_alloc(buckets, sizeof(entry_t *));
     self->bucket_mask = buckets - 1;
     return self;
 }

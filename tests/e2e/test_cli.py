@@ -426,6 +426,36 @@ def test_publish_answers_each_line_before_the_next_one_comes(stack: Stack) -> No
     assert process.wait(20) == OK
 
 
+def test_publish_survives_a_restart_of_the_broker(start: Callable[..., Daemon], redis_server: RedisServer) -> None:
+    broker = start("broker")
+    ports = broker.broker_flags()
+    start("worker", *ports, "--worker-redis-url", redis_server.url).wait_ready()
+    process = subprocess.Popen(
+        [find_binary(), "publish", *ports, "--stdin", "--timeout", "30s"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+    )  # fmt: skip
+    assert process.stdin and process.stdout
+
+    def publish(numbers: range) -> None:
+        assert process.stdin
+        for n in numbers:
+            event = {"type": "tick", "audience": ["broadcast"], "id": f"e{n}", "invalidate": {"keys": [f"k{n}"]}}
+            process.stdin.write(json.dumps(event) + "\n")
+        process.stdin.flush()
+
+    publish(range(200))
+    answers = [json.loads(process.stdout.readline())]
+    broker.kill()
+    publish(range(200, 400))
+    start("broker", *[flag for flag in ports if flag not in ("--broker-host", "127.0.0.1")])
+    process.stdin.close()
+    answers += [json.loads(line) for line in process.stdout]
+    assert process.wait(30) == OK
+    assert process.stderr and process.stderr.read() == ""
+    assert sorted(answer["id"] for answer in answers) == sorted(f"e{n}" for n in range(400))
+    assert {answer["status"] for answer in answers} <= {"ok", "duplicate"}
+
+
 def test_fire_needs_no_answer(stack: Stack, tail: Callable[..., Tail]) -> None:
     watching = tail("--json", "--count", "1", "--channel", "room:42")
     done = run_command("publish", *flags(stack), "--fire", "--type", "fired", "--channel", "room:42")
@@ -612,6 +642,17 @@ def test_a_taken_port_is_named_with_what_to_do(start: Callable[..., Daemon], doo
     assert "the address is in use" in message
     assert option in message
     assert first.running()
+
+
+def test_metrics_tell_the_version(start: Callable[..., Daemon]) -> None:
+    version = json.loads(run_command("version", "--json").stdout)["version"]
+    assert start("broker").metrics().value("freshwire_build_info", version=version) == 1
+
+
+def test_without_an_admin_port_there_is_none(start: Callable[..., Daemon]) -> None:
+    daemon = start("broker", "--admin-listen=")
+    assert "admin" not in daemon.ports
+    assert "admin" not in daemon.stdout()
 
 
 def test_a_connecting_role_needs_real_ports() -> None:

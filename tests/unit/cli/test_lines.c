@@ -15,7 +15,7 @@
 #include "cli/lines.h"
 #include "runtime/random.h"
 
-enum { LINE_SIZE_MAX = 16, LINES = 500 };
+enum { LINE_SIZE_MAX = 16, LINE_SIZE_TRIED = 32, LINES = 500 };
 
 typedef struct {
     int write_fd, read_fd;
@@ -141,8 +141,8 @@ static void gives_back_random_lines_cut_at_random_places(void **state)
     pipe_t self;
     open_pipe(&self);
     for (int i = 0; i < LINES; i++) {
-        char text[LINE_SIZE_MAX * 3] = "";
-        size_t size = (size_t)fw_random_below(&random, LINE_SIZE_MAX * 2);
+        char text[LINE_SIZE_TRIED + 2] = "";
+        size_t size = (size_t)fw_random_below(&random, LINE_SIZE_TRIED);
         memset(text, 'x', size);
         text[size] = '\n';
         for (size_t sent = 0; sent <= size;) {
