@@ -54,6 +54,9 @@ fw_sweep_t *fw_sweep_new(const fw_sweep_limits_t *limits)
 /* Forgets the first count of the keys. */
 static void drop_keys(fw_sweep_t *self, size_t count)
 {
+    if (count == 0) {
+        return; /* there may be no list yet */
+    }
     for (size_t i = 0; i < count; i++) {
         free(self->keys[i].data);
     }

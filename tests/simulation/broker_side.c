@@ -185,10 +185,9 @@ static void answer_positions(world_t *w, size_t gateway, const fw_positions_requ
     fw_store_positions(fw_core_store(w->core), &ask);
     for (size_t i = 0; i < request->channels_count; i++)
         list[i] = (fw_channel_position_t){request->channels[i], visible[i]};
-    reply(
-        w, gateway,
-        &(fw_message_t){.kind = FW_MESSAGE_POSITIONS_REPLY,
-                        .positions_reply = {request->request_id, list, request->channels_count}});
+    reply(w, gateway,
+          &(fw_message_t){.kind = FW_MESSAGE_POSITIONS_REPLY,
+                          .positions_reply = {request->request_id, list, request->channels_count}});
 }
 
 static void answer_replay(world_t *w, size_t gateway, const fw_replay_request_t *request)
@@ -208,11 +207,10 @@ static void answer_replay(world_t *w, size_t gateway, const fw_replay_request_t 
                                         .unconfirmed = events[i].unconfirmed,
                                         .publication = fw_blob_bytes(events[i].publication)};
     w->figures->replays++;
-    reply(
-        w, gateway,
-        &(fw_message_t){.kind = FW_MESSAGE_REPLAY_REPLY,
-                        .replay_reply = {request->request_id, request->channel, read.ret_status,
-                                         read.ret_visible, deliveries, read.ret_count}});
+    reply(w, gateway,
+          &(fw_message_t){.kind = FW_MESSAGE_REPLAY_REPLY,
+                          .replay_reply = {request->request_id, request->channel, read.ret_status,
+                                           read.ret_visible, deliveries, read.ret_count}});
 }
 
 void sim_broker_request(world_t *w, const sim_packet_t *packet)
