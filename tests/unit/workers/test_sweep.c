@@ -134,6 +134,17 @@ static void a_pattern_that_comes_during_a_sweep_waits_for_the_next(void **state)
     assert_int_equal(fw_sweep_totals(sweep).sweeps, 2);
 }
 
+static void a_connection_lost_before_the_first_key_was_found_is_survived(void **state)
+{
+    (void)state;
+    assert_int_equal(request("a:*"), 0);
+    int64_t now_us = 0;
+    assert_int_equal(next_due(&now_us).kind, FW_SWEEP_SCAN);
+    fw_sweep_failed(sweep, now_us);
+    assert_int_equal(next_due(&now_us).kind, FW_SWEEP_SCAN);
+    assert_int_equal(fw_sweep_pending(sweep), 1);
+}
+
 static void a_lost_connection_begins_the_sweep_again(void **state)
 {
     (void)state;
@@ -297,6 +308,7 @@ int main(void)
         SWEEP_TEST(waiting_patterns_share_one_scan_of_their_common_prefix),
         SWEEP_TEST(patterns_without_a_common_prefix_scan_everything),
         SWEEP_TEST(a_pattern_that_comes_during_a_sweep_waits_for_the_next),
+        SWEEP_TEST(a_connection_lost_before_the_first_key_was_found_is_survived),
         SWEEP_TEST(a_lost_connection_begins_the_sweep_again),
         SWEEP_TEST(keys_that_redis_keeps_do_not_keep_their_neighbours),
         SWEEP_TEST(a_scan_that_is_forbidden_is_given_up_and_counted),
