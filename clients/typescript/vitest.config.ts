@@ -6,7 +6,7 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 // Tests run against the sources; that the built packages resolve is a test of its own.
 export default defineConfig({
-  root: here("."),
+  root: here("../.."),
   resolve: {
     alias: [
       { find: "@freshwire/client/testing", replacement: here("client/src/testing/index.ts") },
@@ -16,7 +16,10 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ["*/test/**/*.test.{ts,tsx}"],
+    include: [
+      "clients/typescript/*/test/**/*.test.{ts,tsx}",
+      "examples/projects/web/test/**/*.test.ts",
+    ],
     reporters: ["default", "json"],
     outputFile: { json: here("../../build/reports/vitest.json") },
     testTimeout: 20_000,

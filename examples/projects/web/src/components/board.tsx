@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 import { useMutationWithInvalidation } from "@freshwire/react";
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useRef, useState, type FormEvent } from "react";
+import { memo, useEffect, useRef, useState, type FormEvent } from "react";
 import { describe, mutations, queries } from "../api.js";
 import { statuses, userName, type Project, type Status } from "../model.js";
 import { pulse } from "../pulse.js";
@@ -93,7 +93,8 @@ function NewProject() {
   );
 }
 
-function Row({ project }: { project: Project }) {
+/** Rendered again only when its project changed: TanStack keeps what is equal as it is. */
+const Row = memo(function Row({ project }: { project: Project }) {
   const { id, name, status, version } = project;
   const [editing, setEditing] = useState(false);
   const change = useMutationWithInvalidation(mutations.changeProject, projectKeys);
@@ -179,7 +180,7 @@ function Row({ project }: { project: Project }) {
       <Failure error={change.error ?? remove.error} />
     </li>
   );
-}
+});
 
 function Rename(props: { id: string; name: string; onDone: (name?: string) => void }) {
   const [name, setName] = useState(props.name);
@@ -224,7 +225,7 @@ function Failure({ error }: { error: Error | null }) {
   ) : null;
 }
 
-const FLASH_MS = 900;
+const FLASH_MS = 600;
 
 /** For a moment after the value changed, but not when it is first seen. */
 function useChanged(value: unknown): boolean {

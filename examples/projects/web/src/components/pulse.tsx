@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-import type { CSSProperties } from "react";
+import { useEffect, useState } from "react";
 import { usePulse, type Trace } from "../pulse.js";
 import { partsOf, quantile, stagesOf } from "../stages.js";
 
@@ -43,6 +43,7 @@ function Quantile({ name, value }: { name: string; value: number | undefined }) 
 
 function Chain({ trace }: { trace: Trace | undefined }) {
   const stages = stagesOf(trace);
+  const lit = useLit(trace, stages.length);
   return (
     <div className="way">
       <p className="quiet small caption">
@@ -55,10 +56,9 @@ function Chain({ trace }: { trace: Trace | undefined }) {
           "Change something, here or in another window, and see it travel."
         )}
       </p>
-      {/* The key starts the animation anew with each event. */}
-      <ol className={`chain ${trace?.isRare ? "run" : "still"}`} key={trace?.event.id}>
+      <ol className="chain">
         {stages.map(({ name, explanation, at, state }, index) => (
-          <li key={name} className={state} style={{ "--step": index } as CSSProperties}>
+          <li key={name} className={classOf(state, index, lit)}>
             <span className="node" aria-hidden="true" />
             <span className="stage">{name}</span>
             <span className="time">{timeOf(state, at)}</span>
@@ -68,6 +68,31 @@ function Chain({ trace }: { trace: Trace | undefined }) {
       </ol>
     </div>
   );
+}
+
+const LIT_MS = 110;
+
+/** How many stages are lit: one more every moment, or all at once when events follow closely. */
+function useLit(trace: Trace | undefined, count: number): number {
+  const id = trace?.event.id;
+  const isSlow = trace?.isRare === true && !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const [state, setState] = useState({ id, lit: count + 1 });
+  useEffect(() => {
+    if (!isSlow) return setState({ id, lit: count + 1 });
+    let lit = 1;
+    setState({ id, lit });
+    const timer = setInterval(() => {
+      lit += 1;
+      setState({ id, lit });
+      if (lit > count) clearInterval(timer);
+    }, LIT_MS);
+    return () => clearInterval(timer);
+  }, [id, isSlow, count]);
+  return state.id === id ? state.lit : 0;
+}
+
+function classOf(state: string, index: number, lit: number): string {
+  return [state, index < lit && "lit", index === lit - 1 && "newest"].filter(Boolean).join(" ");
 }
 
 function timeOf(state: string, at: number | undefined): string {

@@ -5,7 +5,7 @@ import type { Stats } from "../model.js";
 import { usePulse, type Read } from "../pulse.js";
 
 const SHOWN = 7;
-const SETTLE_MS = 250;
+const SETTLE_MS = 1_500;
 
 const kinds: [string, string][] = [
   ["HIT", "answered from Redis"],
