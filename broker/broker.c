@@ -51,21 +51,29 @@ fw_broker_config_t fw_broker_defaults(void)
 
 static const char *const door_names[] = {"fire", "publish", "jobs", "events", "control"};
 
-void fw_broker_refused(fw_broker_loop_t *self, fw_door_t door, const char *reason,
-                       const fw_refusal_t *refusal)
+static void count_refused(fw_broker_loop_t *self, fw_door_t door, const char *reason,
+                          const fw_refusal_t *refusal, uint64_t times)
 {
     char labels[64];
     uint64_t suppressed = 0;
+    if (times == 0)
+        return;
     (void)snprintf(labels, sizeof labels, "door=\"%s\",reason=\"%s\"", door_names[door], reason);
     fw_counter_add(fw_metrics_counter(self->registry, "freshwire_refused_total",
                                       "Messages from outside that were refused.", labels),
-                   1);
+                   times);
     if (fw_log_limited(&self->refusals_logged, self->now_us / 1000, &suppressed)) {
         fw_log(FW_LOG_WARN, "message refused, ignoring it", FW_KV_TEXT("door", door_names[door]),
                FW_KV_TEXT("reason", reason), FW_KV_TEXT("field", refusal->field),
                FW_KV_TEXT("detail", refusal->reason), FW_KV_UINT("limit", refusal->limit),
                FW_KV_UINT("value", refusal->value), FW_KV_UINT("suppressed", suppressed));
     }
+}
+
+void fw_broker_refused(fw_broker_loop_t *self, fw_door_t door, const char *reason,
+                       const fw_refusal_t *refusal)
+{
+    count_refused(self, door, reason, refusal, 1);
 }
 
 void fw_broker_reply(fw_broker_loop_t *self, zsock_t *router, fw_link_t link, const fw_peer_t *peer,
@@ -86,6 +94,27 @@ void fw_broker_welcome(fw_broker_loop_t *self, zsock_t *router, fw_link_t link,
                                         FW_PAYLOAD_SIZE_MAX,
                                         self->config.beacon_interval_ms}};
     fw_broker_reply(self, router, link, peer, &message);
+}
+
+bool fw_broker_understands(fw_broker_loop_t *self, fw_door_t door, const fw_hello_t *hello,
+                           const fw_peer_t *peer)
+{
+    static const fw_link_t links[FW_DOORS] = {[FW_DOOR_PUBLISH] = FW_LINK_PUBLISHER_DOWN,
+                                              [FW_DOOR_JOBS] = FW_LINK_WORKER_DOWN,
+                                              [FW_DOOR_CONTROL] = FW_LINK_GATEWAY_DOWN};
+    zsock_t *routers[FW_DOORS] = {[FW_DOOR_PUBLISH] = self->publish,
+                                  [FW_DOOR_JOBS] = self->jobs,
+                                  [FW_DOOR_CONTROL] = self->control};
+    fw_message_t message = {.kind = FW_MESSAGE_REFUSAL,
+                            .refusal = {.field = "hello.version",
+                                        .reason = "is not spoken here",
+                                        .limit = FW_PROTOCOL_VERSION,
+                                        .value = hello->version}};
+    if (hello->version == FW_PROTOCOL_VERSION)
+        return true;
+    fw_broker_refused(self, door, "version", &message.refusal);
+    fw_broker_reply(self, routers[door], links[door], peer, &message);
+    return false;
 }
 
 static void make_metrics(fw_broker_loop_t *self)
@@ -183,8 +212,26 @@ static int open_sockets(fw_broker_loop_t *self, fw_broker_endpoints_t *endpoints
     return result;
 }
 
+/* A door that cannot be watched is as good a door; only its metric stays where it is. */
+static void watch_doors(fw_broker_loop_t *self)
+{
+    zsock_t *sockets[FW_DOORS] = {[FW_DOOR_FIRE] = self->fire,
+                                  [FW_DOOR_PUBLISH] = self->publish,
+                                  [FW_DOOR_JOBS] = self->jobs,
+                                  [FW_DOOR_EVENTS] = self->events,
+                                  [FW_DOOR_CONTROL] = self->control};
+    for (size_t i = 0; i < FW_DOORS; i++) {
+        self->handshakes[i] = fw_handshakes_new(sockets[i]);
+        if (!self->handshakes[i])
+            fw_log(FW_LOG_WARN, "failed handshakes cannot be counted, ignoring it",
+                   FW_KV_TEXT("door", door_names[i]));
+    }
+}
+
 static void close_loop(fw_broker_loop_t *self)
 {
+    for (size_t i = 0; i < FW_DOORS; i++)
+        fw_handshakes_destroy(&self->handshakes[i]);
     fw_core_destroy(&self->core);
     fw_broker_forget_gateways(self);
     fw_codec_destroy(&self->decoder);
@@ -254,9 +301,18 @@ static bool serve_all(fw_broker_loop_t *self)
     return more;
 }
 
+static void count_failed_handshakes(fw_broker_loop_t *self)
+{
+    static const fw_refusal_t refusal = {.field = "connection",
+                                         .reason = "ended before ZeroMQ's handshake"};
+    for (size_t i = 0; i < FW_DOORS; i++)
+        count_refused(self, (fw_door_t)i, "handshake", &refusal,
+                      fw_handshakes_failed(self->handshakes[i]));
+}
+
 typedef struct {
     int64_t beacon_us; /* next */
-    int64_t look_us;   /* next look for silent gateways */
+    int64_t look_us;   /* next look for silent gateways and failed handshakes */
 } schedule_t;
 
 static void do_due(fw_broker_loop_t *self, schedule_t *schedule)
@@ -267,6 +323,7 @@ static void do_due(fw_broker_loop_t *self, schedule_t *schedule)
     if (schedule->look_us <= self->now_us) {
         schedule->look_us = self->now_us + SECOND_US;
         fw_broker_forget_silent_gateways(self);
+        count_failed_handshakes(self);
     }
     if (schedule->beacon_us <= self->now_us) {
         schedule->beacon_us = self->now_us + (int64_t)self->config.beacon_interval_ms * 1000;
@@ -339,6 +396,7 @@ static void broker_actor(zsock_t *pipe, void *args)
         fw_actor_ready(pipe, result);
         return;
     }
+    watch_doors(&self);
     self.core = make_core(&self);
     fw_pulse_t *pulse = fw_health_pulse(broker->health, "broker");
     fw_actor_ready(pipe, 0);

@@ -5,8 +5,19 @@
 
 #include "broker/broker.h"
 #include "broker/core.h"
+#include "runtime/handshakes.h"
 #include "runtime/log.h"
 #include "runtime/socket.h"
+
+/* The name of a door in metrics and the log. */
+typedef enum {
+    FW_DOOR_FIRE,
+    FW_DOOR_PUBLISH,
+    FW_DOOR_JOBS,
+    FW_DOOR_EVENTS,
+    FW_DOOR_CONTROL,
+    FW_DOORS
+} fw_door_t;
 
 /* A gateway shard that said hello. */
 typedef struct fw_broker_gateway fw_broker_gateway_t;
@@ -15,6 +26,7 @@ typedef struct {
     fw_broker_config_t config;
     uint8_t incarnation[FW_INCARNATION_SIZE];
     zsock_t *fire, *publish, *jobs, *events, *control;
+    fw_handshakes_t *handshakes[FW_DOORS];
     fw_codec_t *decoder; /* of what came in */
     fw_codec_t *encoder; /* of what goes out while the decoded message is still in use */
     fw_core_t *core;
@@ -31,15 +43,6 @@ typedef struct {
     fw_log_limit_t refusals_logged;
 } fw_broker_loop_t;
 
-/* The name of a door in metrics and the log. */
-typedef enum {
-    FW_DOOR_FIRE,
-    FW_DOOR_PUBLISH,
-    FW_DOOR_JOBS,
-    FW_DOOR_EVENTS,
-    FW_DOOR_CONTROL
-} fw_door_t;
-
 /* Counts and logs a refused message; reason is a literal for the metric's label. */
 void fw_broker_refused(fw_broker_loop_t *self, fw_door_t door, const char *reason,
                        const fw_refusal_t *refusal);
@@ -49,6 +52,9 @@ void fw_broker_reply(fw_broker_loop_t *self, zsock_t *router, fw_link_t link, co
                      const fw_message_t *message);
 void fw_broker_welcome(fw_broker_loop_t *self, zsock_t *router, fw_link_t link,
                        const fw_peer_t *peer);
+/* Does a peer speak our version? If not, it is told so, and counted. */
+bool fw_broker_understands(fw_broker_loop_t *self, fw_door_t door, const fw_hello_t *hello,
+                           const fw_peer_t *peer);
 
 /* intake.c: events; publisher is NULL on the fire-and-forget link. */
 void fw_broker_on_publisher(fw_broker_loop_t *self, const fw_peer_t *publisher, fw_bytes_t frame);

@@ -76,6 +76,9 @@ void fw_broker_on_publisher(fw_broker_loop_t *self, const fw_peer_t *publisher, 
         fw_core_publisher_gone(self->core, publisher);
         return;
     }
+    if (message.kind == FW_MESSAGE_HELLO &&
+        !fw_broker_understands(self, FW_DOOR_PUBLISH, &message.hello, publisher))
+        return;
     fw_core_publisher_seen(self->core, publisher, self->now_us);
     if (message.kind == FW_MESSAGE_HELLO) {
         fw_broker_welcome(self, self->publish, FW_LINK_PUBLISHER_DOWN, publisher);

@@ -11,6 +11,8 @@ static void on_hello(fw_broker_loop_t *self, const fw_peer_t *worker, const fw_h
                             .reason = "is not between 1 and the limit",
                             .limit = CAPACITY_MAX,
                             .value = hello->capacity};
+    if (!fw_broker_understands(self, FW_DOOR_JOBS, hello, worker))
+        return;
     if (hello->capacity == 0 || hello->capacity > CAPACITY_MAX) {
         fw_message_t message = {.kind = FW_MESSAGE_REFUSAL, .refusal = refusal};
         fw_broker_refused(self, FW_DOOR_JOBS, "rule", &refusal);

@@ -177,6 +177,8 @@ static fw_broker_gateway_t *find(fw_broker_loop_t *self, const fw_peer_t *peer)
 static void on_hello(fw_broker_loop_t *self, const fw_peer_t *peer, const fw_hello_t *hello)
 {
     fw_broker_gateway_t *gateway = find(self, peer);
+    if (!fw_broker_understands(self, FW_DOOR_CONTROL, hello, peer))
+        return;
     if (!gateway) {
         gateway = fw_alloc(1, sizeof *gateway);
         gateway->peer = *peer;
