@@ -156,15 +156,15 @@ describe("the fence", () => {
     expect(db.shown()).toBe(2);
   });
 
-  it("L, with a cancelled fetch: what it brings back stays flagged", async () => {
+  it("L, with a cancelled fetch: the state that it brings back is flagged again", async () => {
     const db = database();
-    db.mount();
+    const { unmount } = db.mount();
     await db.finish();
+    unmount();
     void db.client.refetchQueries({ queryKey: ["projects"] });
-    db.state.value = 2;
-    void db.client.cancelQueries({ queryKey: ["projects"] });
     void event(db);
     await db.client.cancelQueries({ queryKey: ["projects"] });
+    expect(db.client.getQueryState(["projects"])?.fetchStatus).toBe("idle");
     expect(db.flagged()).toBe(true);
   });
 
@@ -227,8 +227,10 @@ describe("the fence", () => {
     void event(db);
     db.client.setQueryData(["projects"], 99);
     expect(db.shown()).toBe(99);
+    expect(db.state.fetches).toBe(1);
     await db.finishAll();
     expect(db.shown()).toBe(2);
+    expect(db.state.fetches).toBe(2);
   });
 
   it("forgets a query that is removed while somebody waits for it", async () => {

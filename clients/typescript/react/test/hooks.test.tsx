@@ -353,7 +353,31 @@ describe("RealtimeSyncProvider and useRealtimeSync", () => {
     expect(await count()).toBe(1);
   });
 
-  it("joins channels of its own and catches up when it is switched on again", async () => {
+  it("catches up with what happened while it was switched off", async () => {
+    const { server, Providers, pass } = page();
+    const { rename, Board } = board(server);
+    function Sync({ enabled }: { enabled: boolean }) {
+      useRealtimeSync(undefined, { enabled });
+      return null;
+    }
+    const show = (enabled: boolean) => (
+      <Providers sync={false}>
+        <Sync enabled={enabled} />
+        <Board />
+      </Providers>
+    );
+    const { rerender } = render(show(true));
+    await pass(50);
+    rerender(show(false));
+    rename("Artemis");
+    await pass(50);
+    expect(screen.getByTestId("name").textContent).toBe("Apollo");
+    rerender(show(true));
+    await pass(50);
+    expect(screen.getByTestId("name").textContent).toBe("Artemis");
+  });
+
+  it("joins channels of its own and leaves them when it is switched off", async () => {
     const { server, Providers, pass } = page();
     const { requests, Board } = board(server);
     function Room({ enabled }: { enabled: boolean }) {

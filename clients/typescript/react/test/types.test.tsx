@@ -1,17 +1,35 @@
 // SPDX-License-Identifier: MPL-2.0
 // Checked by tsc: a line marked @ts-expect-error that compiles is an error itself.
 import {
+  RealtimeSyncProvider,
   useMutationWithInvalidation,
   useRealtimeSync,
   useSyncEvent,
   useWebSocket,
 } from "@freshwire/react";
+import { createSyncQueryClient, syncFetch, type SyncFetchContext } from "@freshwire/react/query";
+import { QueryClientProvider, useQuery } from "@tanstack/react-query";
 import { expect, expectTypeOf, it } from "vitest";
 
 interface Project {
   id: string;
   name: string;
 }
+
+/** The README's quick start. */
+const queryClient = createSyncQueryClient();
+const session = { token: "u1" };
+const show = (project: Project) => project.name;
+const read = async (context: SyncFetchContext) =>
+  (await syncFetch(context, "/api/projects")).json() as Promise<Project[]>;
+const Projects = () => useQuery({ queryKey: ["projects"], queryFn: read }).data?.map(show);
+export const QuickStart = () => (
+  <QueryClientProvider client={queryClient}>
+    <RealtimeSyncProvider gateway="wss://live.example.org" getToken={() => session.token}>
+      <Projects />
+    </RealtimeSyncProvider>
+  </QueryClientProvider>
+);
 
 // Never called: only its types count.
 export function Page() {
