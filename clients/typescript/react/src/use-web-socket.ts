@@ -47,7 +47,7 @@ export function useAnyWebSocket(
   const [lastMessage, setLastMessage] = useState<SyncEvent | null>(null);
   // Nobody who does not read lastMessage renders for it.
   const isRead = useRef(false);
-  const current = useRef<AnyClient>(undefined);
+  const current = useRef<AnyClient | undefined>(undefined);
   const latest = useLatest({ onMessage, onOpen, onClose, onError });
   const attach = (client: AnyClient) => {
     current.current = client;
