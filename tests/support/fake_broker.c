@@ -2,6 +2,8 @@
 #include "tests/support/fake_broker.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -45,17 +47,25 @@ struct fake_broker {
     char last_published[4096];
 };
 
+/* A port that was closed a moment ago may still be held by ZeroMQ's own thread. */
+static zsock_t *open_one(fw_socket_role_t role, const char *endpoint)
+{
+    fw_socket_settings_t settings = fw_socket_settings(role);
+    int64_t end_ms = fw_clock_ms() + 10000;
+    zsock_t *socket = NULL;
+    int result;
+    while ((result = fw_socket_open(&settings, endpoint, &socket)) == -EADDRINUSE &&
+           fw_clock_ms() < end_ms)
+        (void)poll(NULL, 0, 5);
+    assert(result == 0);
+    return socket;
+}
+
 static void open_all(fake_broker_t *self)
 {
-    fw_socket_settings_t xpub = fw_socket_settings(FW_SOCKET_XPUB_BIND);
-    fw_socket_settings_t router = fw_socket_settings(FW_SOCKET_ROUTER_BIND);
-    int result = fw_socket_open(&xpub, self->events_endpoint, &self->events);
-    assert(result == 0);
-    result = fw_socket_open(&router, self->control_endpoint, &self->control);
-    assert(result == 0);
-    result = fw_socket_open(&router, self->publish_endpoint, &self->publish);
-    assert(result == 0);
-    (void)result;
+    self->events = open_one(FW_SOCKET_XPUB_BIND, self->events_endpoint);
+    self->control = open_one(FW_SOCKET_ROUTER_BIND, self->control_endpoint);
+    self->publish = open_one(FW_SOCKET_ROUTER_BIND, self->publish_endpoint);
 }
 
 static void keep_endpoint(char **endpoint_p, zsock_t *socket)
@@ -264,6 +274,11 @@ static void send_beacon(fake_broker_t *self)
     };
     self->beacon_ms = fw_clock_ms();
     (void)!fw_socket_send(self->events, fw_codec_encode_beacon_frame(self->encoder, &beacon));
+}
+
+void fake_broker_skip_beacons(fake_broker_t *self, unsigned count)
+{
+    self->beacon += count;
 }
 
 static void take_subscription(fake_broker_t *self, fw_bytes_t frame)

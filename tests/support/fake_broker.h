@@ -60,6 +60,8 @@ typedef struct {
 uint64_t fake_broker_release(fake_broker_t *self, const fake_event_t *event);
 /* Sends a frame on the events link as it is. */
 void fake_broker_send_event_frame(fake_broker_t *self, const void *data, size_t size);
+/* The next beacons are lost. */
+void fake_broker_skip_beacons(fake_broker_t *self, unsigned count);
 /* Closes its sockets and comes back on the same ports: with new epochs and no history, or as it
  * was. */
 void fake_broker_restart(fake_broker_t *self, bool forgets);
