@@ -45,7 +45,7 @@ class Peer:
 
     def __init__(self, kind: int, endpoint: str) -> None:
         self.socket = zmq.Context.instance().socket(kind)
-        self.socket.linger = 0
+        self.socket.linger = 1000  # a last goodbye is to arrive
         self.socket.rcvtimeo = 10_000
         self.socket.sndtimeo = 10_000
         if kind == zmq.SUB:
