@@ -120,6 +120,18 @@ static bool add_entry(fw_gather_t *self, const fw_entry_t *entry)
     return true;
 }
 
+/* A message about one channel, made for this session. False when the piece is full. */
+static bool add_own(fw_gather_t *self, const fw_json_t *json)
+{
+    assert(json->needed <= json->size);
+    if (!is_empty(self) && !has_room(self, json->needed))
+        return false;
+    copy_single(self);
+    add_body(self, (fw_bytes_t){(const uint8_t *)json->buffer, json->needed});
+    self->pure = false;
+    return true;
+}
+
 static bool add_reset(fw_gather_t *self, const fw_subscription_t *subscription)
 {
     char text[RESET_SIZE_MAX];
@@ -127,12 +139,29 @@ static bool add_reset(fw_gather_t *self, const fw_subscription_t *subscription)
     fw_position_t position = {subscription->channel->sync.epoch, subscription->cursor};
     fw_server_reset(&json, (fw_reset_reason_t)subscription->reset,
                     fw_channel_name(subscription->channel), position);
-    assert(json.needed <= sizeof text);
-    if (!is_empty(self) && !has_room(self, json.needed))
-        return false;
-    copy_single(self);
-    add_body(self, (fw_bytes_t){(const uint8_t *)text, json.needed});
+    return add_own(self, &json);
+}
+
+/* Passes over the events that exclude the session, and says so to one that counts offsets. */
+static bool pass_over(fw_gather_t *self, const fw_session_t *session,
+                      fw_subscription_t *subscription)
+{
+    char text[RESET_SIZE_MAX];
+    fw_json_t json = {.buffer = text, .size = sizeof text};
+    const fw_ring_t *ring = &subscription->channel->sync.ring;
+    fw_text_t user = fw_session_user(session);
+    fw_text_t origin = fw_session_origin(session);
+    uint64_t last = subscription->cursor;
+    while (last < fw_ring_head(ring) && fw_entry_excludes(fw_ring_at(ring, last + 1), user, origin))
+        last++;
+    if (last == subscription->cursor)
+        return true;
     self->pure = false;
+    fw_position_t position = {subscription->channel->sync.epoch, last};
+    fw_server_position(&json, fw_channel_name(subscription->channel), position);
+    if (session->greets && !add_own(self, &json))
+        return false;
+    subscription->cursor = last;
     return true;
 }
 
@@ -154,17 +183,15 @@ static bool read_subscription(fw_gather_t *self, const fw_session_t *session,
             return false;
         subscription->reset = FW_RESET_NONE;
     }
-    fw_text_t user = fw_session_user(session);
-    fw_text_t origin = fw_session_origin(session);
-    while (subscription->cursor < head) {
-        const fw_entry_t *entry = fw_ring_at(ring, subscription->cursor + 1);
-        if (fw_entry_excludes(entry, user, origin))
-            self->pure = false;
-        else if (!add_entry(self, entry))
+    for (;;) {
+        if (!pass_over(self, session, subscription))
+            return false;
+        if (subscription->cursor >= head)
+            return true;
+        if (!add_entry(self, fw_ring_at(ring, subscription->cursor + 1)))
             return false;
         subscription->cursor++;
     }
-    return true;
 }
 
 static void pop_dirty(fw_session_t *session)

@@ -109,6 +109,13 @@ void fw_server_reset(fw_json_t *json, fw_reset_reason_t reason, fw_text_t channe
     literal(json, "}");
 }
 
+void fw_server_position(fw_json_t *json, fw_text_t channel, fw_position_t position)
+{
+    literal(json, "{\"type\":\"fw.position\",");
+    place(json, channel, position);
+    literal(json, "}");
+}
+
 void fw_server_error(fw_json_t *json, const fw_server_error_t *error)
 {
     literal(json, "{\"type\":\"fw.error\"");

@@ -40,6 +40,8 @@ void fw_server_subscribed(fw_json_t *json, fw_text_t request_id, const fw_standi
 void fw_server_unsubscribed(fw_json_t *json, fw_text_t request_id, fw_text_t channel);
 void fw_server_reset(fw_json_t *json, fw_reset_reason_t reason, fw_text_t channel,
                      fw_position_t position);
+/* The events up to here are not for this session: without it they would look like a hole. */
+void fw_server_position(fw_json_t *json, fw_text_t channel, fw_position_t position);
 void fw_server_error(fw_json_t *json, const fw_server_error_t *error);
 void fw_server_ping(fw_json_t *json);
 void fw_server_pong(fw_json_t *json);

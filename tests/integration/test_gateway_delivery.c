@@ -106,6 +106,7 @@ static void an_origin_from_the_greeting_is_excluded_too(void **state)
     (void)expect(client, "{\"type\":\"fw.welcome\"");
     fake_event_t event = {.channel = "room:2", .type = "mine", .exclude_origin = "tab-9"};
     (void)fake_broker_release(fixture.broker, &event);
+    (void)expect(client, "{\"type\":\"fw.position\",\"channel\":\"room:2\"");
     event.exclude_origin = "tab-8";
     event.type = "theirs";
     (void)fake_broker_release(fixture.broker, &event);

@@ -103,6 +103,34 @@ static void a_copy_is_not_shared_where_somebody_is_excluded(void **state)
     scene_end(&scene);
 }
 
+static void one_that_counts_offsets_is_told_of_events_that_are_not_for_it(void **state)
+{
+    (void)state;
+    scene_t scene = scene_new(100);
+    fw_session_t *session = open_on(&scene, "broadcast", NULL);
+    session->greets = true;
+    fw_session_set_origin(session, FW_TEXT("tab-1"));
+    scene_event(&scene, "broadcast", 1, NULL, "tab-1");
+    scene_event(&scene, "broadcast", 2, NULL, "tab-1");
+    scene_event(&scene, "broadcast", 3, NULL, NULL);
+    scene_event(&scene, "broadcast", 4, NULL, "tab-1");
+    (void)scene_marked(&scene);
+    const char *sent = scene_sent(&scene, session);
+    const char *first = strstr(sent, "\"fw.position\"");
+    const char *event = strstr(sent, "{\"n\":3}");
+    assert_non_null(first);
+    assert_non_null(event);
+    assert_true(first < event);
+    assert_non_null(strstr(first, "\"offset\":\"2\""));
+    const char *second = strstr(event, "\"fw.position\"");
+    assert_non_null(second);
+    assert_non_null(strstr(second, "\"offset\":\"4\""));
+    assert_null(strstr(sent, "{\"n\":1}"));
+    assert_int_equal(session->subscriptions[0].cursor, 4);
+    scene_leave(&scene, &session);
+    scene_end(&scene);
+}
+
 static void several_channels_go_into_one_piece(void **state)
 {
     (void)state;
@@ -270,6 +298,7 @@ int main(void)
         cmocka_unit_test(a_single_event_is_written_from_the_ring_itself),
         cmocka_unit_test(sessions_in_step_share_one_copy),
         cmocka_unit_test(a_copy_is_not_shared_where_somebody_is_excluded),
+        cmocka_unit_test(one_that_counts_offsets_is_told_of_events_that_are_not_for_it),
         cmocka_unit_test(several_channels_go_into_one_piece),
         cmocka_unit_test(a_batch_is_one_message_with_a_line_per_event),
         cmocka_unit_test(a_piece_keeps_its_limit_and_the_rest_follows),
