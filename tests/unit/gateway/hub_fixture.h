@@ -90,7 +90,7 @@ static inline size_t unframe(const uint8_t *data, char *text)
         head = 10;
     }
     (void)strncat(text, (const char *)data + head, size);
-    (void)strcat(text, "\n");
+    (void)strncat(text, "\n", 1);
     return head + size;
 }
 
