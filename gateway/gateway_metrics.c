@@ -24,6 +24,8 @@ static const char *const refusals[FW_REFUSED_COUNT] = {
     [FW_REFUSED_PATH] = "door=\"upgrade\",reason=\"path\"",
     [FW_REFUSED_ORIGIN] = "door=\"upgrade\",reason=\"origin\"",
     [FW_REFUSED_HANDSHAKE] = "door=\"upgrade\",reason=\"handshake\"",
+    [FW_REFUSED_NO_REQUEST] = "door=\"http\",reason=\"no_request\"",
+    [FW_REFUSED_HTTP_PATH] = "door=\"http\",reason=\"path\"",
     [FW_REFUSED_MESSAGE] = "door=\"websocket\",reason=\"message\"",
     [FW_REFUSED_EVENTS] = "door=\"uplink_events\",reason=\"malformed\"",
     [FW_REFUSED_CONTROL] = "door=\"uplink_control\",reason=\"malformed\"",

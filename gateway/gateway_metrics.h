@@ -14,9 +14,11 @@ typedef enum {
     FW_REFUSED_PATH,
     FW_REFUSED_ORIGIN,
     FW_REFUSED_HANDSHAKE,
-    FW_REFUSED_MESSAGE, /* a client's message that was answered by fw.error */
-    FW_REFUSED_EVENTS,  /* a frame of the broker that is none */
-    FW_REFUSED_CONTROL, /* an answer of the broker that is none */
+    FW_REFUSED_NO_REQUEST, /* a connection that ended before anything understood was asked */
+    FW_REFUSED_HTTP_PATH,  /* an HTTP request for what is not there: 404, 426 */
+    FW_REFUSED_MESSAGE,    /* a client's message that was answered by fw.error */
+    FW_REFUSED_EVENTS,     /* a frame of the broker that is none */
+    FW_REFUSED_CONTROL,    /* an answer of the broker that is none */
     FW_REFUSED_COUNT,
 } fw_refused_t;
 

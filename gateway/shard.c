@@ -53,6 +53,9 @@ fw_connection_t *fw_connection_of(struct lws *wsi)
 static void forget_connection(fw_shard_t *self, struct lws *wsi)
 {
     fw_connection_t *connection = lws_get_opaque_user_data(wsi);
+    /* What the library could not read it has refused by itself, without asking us. */
+    if (!connection || !connection->asked)
+        fw_shard_refused(self, FW_REFUSED_NO_REQUEST);
     if (!connection)
         return;
     fw_ws_end(self, connection, FW_DISCONNECT_LOST);

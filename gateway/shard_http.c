@@ -33,7 +33,7 @@ fw_text_t fw_http_header(struct lws *wsi, enum lws_token_indexes token, char *bu
 fw_text_t fw_http_argument(struct lws *wsi, const char *name, char *buffer, size_t size)
 {
     for (int i = 0;; i++) {
-        char fragment[FW_TOKEN_SIZE_MAX + 64];
+        char fragment[FW_HEADERS_BYTES_MAX];
         if (lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i) <= 0)
             return FW_TEXT_NONE;
         int length =
@@ -131,6 +131,7 @@ static bool choose_subprotocol(fw_shard_t *self, struct lws *wsi)
 
 int fw_http_upgrade(fw_shard_t *self, struct lws *wsi)
 {
+    fw_connection_of(wsi)->asked = true;
     /* After an Upgrade header that it does not know the library has answered and dropped all
      * headers, and calls this all the same, with a dangling pointer (CVE-2025-11677): without the
      * header there is nothing to do but leave. */
@@ -298,7 +299,6 @@ static int begin_publish(fw_shard_t *self, struct lws *wsi)
         bool post = lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
         problem.status = post ? 411 : 405;
         problem.detail = post ? "Content-Length is needed" : "use POST";
-        return refuse_request(self, wsi, problem, post);
     }
     if (problem.status != 0)
         return refuse_request(self, wsi, problem, true);
@@ -318,8 +318,10 @@ int fw_http_request(fw_shard_t *self, struct lws *wsi, fw_text_t path)
 {
     fw_route_t route = fw_route_parse(fw_text(self->config->prefix), path);
     uint64_t size = 0;
+    fw_connection_of(wsi)->asked = true;
     if (route.endpoint == FW_ENDPOINT_EVENTS)
         return begin_publish(self, wsi);
+    fw_shard_refused(self, FW_REFUSED_HTTP_PATH);
     /* A body that may follow is not wanted. */
     bool body = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 ||
                 lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) <= 0;

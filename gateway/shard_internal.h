@@ -51,6 +51,7 @@ typedef struct {
     bool message_old; /* the message under way was there at the last ping */
     bool websocket;   /* counted in websockets */
     bool close_sent;
+    bool asked; /* a request was understood */
 } fw_connection_t;
 
 struct fw_post {

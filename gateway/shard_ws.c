@@ -33,9 +33,13 @@ int fw_ws_prepare(fw_shard_t *self, struct lws *wsi)
     opening->subprotocol = fw_route_subprotocol(
         fw_http_header(wsi, WSI_TOKEN_PROTOCOL, headers->offered, sizeof headers->offered, &fits),
         headers->first);
+    fits = true;
     opening->token =
         fw_route_bearer(fw_http_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, headers->authorization,
                                        sizeof headers->authorization, &fits));
+    /* One that is too long is not the same as none. */
+    if (!fits)
+        opening->token = FW_TEXT("too long");
     if (opening->token.size == 0)
         opening->token = fw_http_argument(wsi, "token", headers->token, sizeof headers->token);
     opening->origin = fw_http_argument(wsi, "origin", headers->origin, sizeof headers->origin);

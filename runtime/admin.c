@@ -59,6 +59,7 @@ struct fw_admin {
     bool stopping;
     fw_counter_t *answered[STATUS_COUNT];
     fw_counter_t *refused;
+    fw_counter_t *unanswered;
 };
 
 /* One request being answered; made and freed with libwebsockets' per-connection memory, which
@@ -138,6 +139,7 @@ static int begin_answer(fw_admin_t *self, struct lws *wsi, answer_t *answer, con
     const char *type = "text/plain; charset=utf-8";
     status_t status = STATUS_405;
     free_answer(answer);
+    lws_set_opaque_user_data(wsi, self); /* a mark: this connection has asked something */
     if (get || head)
         status = choose_answer(self, path, &answer->body, &type);
     else
@@ -233,8 +235,11 @@ static int serve_http(struct lws *wsi, enum lws_callback_reasons reason, void *u
         free_answer(answer);
         return 0;
     case LWS_CALLBACK_WSI_DESTROY:
-        if (wsi != self->listener_wsi && wsi != self->pipe_wsi && self->connections > 0)
+        if (wsi != self->listener_wsi && wsi != self->pipe_wsi && self->connections > 0) {
             self->connections--;
+            if (!lws_get_opaque_user_data(wsi))
+                fw_counter_add(self->unanswered, 1);
+        }
         return 0;
     default:
         return 0;
@@ -345,6 +350,9 @@ static void make_metrics(fw_admin_t *self)
     self->refused = fw_metrics_counter(
         self->metrics, "freshwire_admin_connections_refused_total",
         "Connections to the admin port closed because 64 were open already.", "");
+    self->unanswered =
+        fw_metrics_counter(self->metrics, "freshwire_admin_connections_unanswered_total",
+                           "Connections to the admin port that asked nothing understood.", "");
 }
 
 int fw_admin_start(const char *listen, fw_metrics_t *metrics, fw_health_t *health,
