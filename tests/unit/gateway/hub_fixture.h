@@ -89,8 +89,9 @@ static inline size_t unframe(const uint8_t *data, char *text)
         size = (size_t)data[6] << 24 | (size_t)data[7] << 16 | (size_t)data[8] << 8 | data[9];
         head = 10;
     }
-    (void)strncat(text, (const char *)data + head, size);
-    (void)strncat(text, "\n", 1);
+    size_t used = strlen(text);
+    memcpy(text + used, data + head, size);
+    memcpy(text + used + size, "\n", 2);
     return head + size;
 }
 
