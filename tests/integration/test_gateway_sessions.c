@@ -1,4 +1,5 @@
-/* test_gateway_sessions.c - endpoints, modes and close codes on real sockets.   SPDX-License-Identifier: MPL-2.0 */
+/* test_gateway_sessions.c - endpoints, modes and close codes on real sockets.
+ * SPDX-License-Identifier: MPL-2.0 */
 #include "tests/support/gateway_fixture.h"
 
 #include <string.h>
@@ -133,7 +134,8 @@ static void a_greeting_brings_token_origin_and_places(void **state)
     assert_non_null(strstr(welcome, "room:42"));
     assert_true(ws_send_text(client, "{\"type\":\"fw.subscribe\",\"request_id\":\"1\","
                                      "\"channel\":\"room:43\"}"));
-    (void)expect(client, "{\"type\":\"fw.subscribed\",\"request_id\":\"1\",\"channel\":\"room:43\"");
+    (void)expect(client,
+                 "{\"type\":\"fw.subscribed\",\"request_id\":\"1\",\"channel\":\"room:43\"");
     assert_true(ws_send_text(client, "{\"type\":\"fw.unsubscribe\",\"request_id\":\"2\","
                                      "\"channel\":\"room:43\"}"));
     (void)expect(client, "{\"type\":\"fw.unsubscribed\",\"request_id\":\"2\"");
