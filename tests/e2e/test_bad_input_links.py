@@ -161,8 +161,6 @@ def test_frame_beyond_every_limit_ends_its_connection_only(door: str, world: Wor
         return
     link = LINKS[door]
     with Peer(zmq.DEALER, world.broker.ports[door]) as peer:
-        peer.send(up(link, hello=hello()))
-        assert peer.receive(f"{link}Down").WhichOneof("message") == "welcome"
         peer.send(huge)
 
         def welcome() -> bool:

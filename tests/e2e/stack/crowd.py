@@ -31,7 +31,7 @@ def positions(*sessions: Session) -> list[dict[str, Any]]:
                 for one in message["subscriptions"]:
                     # A recovered place is the one that was given: the missed events follow.
                     places[one["channel"]] = (one["epoch"], one["offset"])
-            elif message["type"] in ("fw.subscribed", "fw.reset") or not message["type"].startswith("fw."):
+            elif message["type"] in ("fw.subscribed", "fw.reset", "fw.position") or not message["type"].startswith("fw."):
                 places[message["channel"]] = (message["epoch"], message["offset"])
     return [{"channel": name, "epoch": epoch, "offset": offset} for name, (epoch, offset) in places.items()]
 
