@@ -28,6 +28,8 @@ typedef struct {
     char *room;       /* of the path */
     uint8_t *message; /* the message under way */
     fw_post_t *post;  /* the HTTP publish under way */
+    char *farewell;   /* HTTP answer to be sent when the request's body has been read */
+    size_t farewell_size;
     fw_close_t close; /* pending */
     uint32_t message_size;
     uint32_t message_capacity;
@@ -51,5 +53,4 @@ struct fw_post {
     size_t expected;
     char *response;
     size_t response_size;
-    bool closes;
 };

@@ -65,9 +65,6 @@ static void add_headers(char *head, size_t size, const fw_problem_t *problem)
         (void)snprintf(head + used, size - used, "Allow: POST\r\n");
     else if (problem->status == 426)
         (void)snprintf(head + used, size - used, "Upgrade: websocket\r\n");
-    used = strlen(head);
-    if (problem->closes)
-        (void)snprintf(head + used, size - used, "Connection: close\r\n");
 }
 
 static char *join(const char *head, const char *body, size_t body_size, size_t *ret_size)
@@ -89,7 +86,8 @@ static char *respond(const char *content_type, const fw_problem_t *problem, cons
                  "HTTP/1.1 %u %s\r\n"
                  "Content-Type: %s\r\n"
                  "Content-Length: %zu\r\n"
-                 "Cache-Control: no-store\r\n",
+                 "Cache-Control: no-store\r\n"
+                 "Connection: close\r\n",
                  problem->status, fw_problem_title(problem->status), content_type, body_size);
     assert(size > 0 && (size_t)size < sizeof head);
     add_headers(head, sizeof head - 2, problem);

@@ -1,5 +1,7 @@
 /* problem.h - HTTP answers of the gateway, as bytes.   SPDX-License-Identifier: MPL-2.0
- * Pure. Errors are application/problem+json (RFC 9457). */
+ * Pure. Errors are application/problem+json (RFC 9457). Each says "Connection: close":
+ * libwebsockets 4.1 takes the head of a request that was pipelined behind another for its body, and
+ * never leaves that loop again. */
 #pragma once
 
 #include "proto/codec.h"
@@ -9,7 +11,6 @@ typedef struct {
     const char *detail;          /* static text; NULL = none */
     const fw_refusal_t *refusal; /* adds field, limit and value; NULL = none */
     unsigned retry_after_s;      /* 0 = no Retry-After */
-    bool closes;                 /* the connection ends after it */
 } fw_problem_t;
 
 /* The reason phrase of a status that the gateway uses; "Error" for any other. */

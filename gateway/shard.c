@@ -67,6 +67,7 @@ static void forget_connection(fw_shard_t *self, struct lws *wsi)
     free(connection->opening_texts);
     free(connection->room);
     free(connection->message);
+    free(connection->farewell);
     free(connection);
     lws_set_opaque_user_data(wsi, NULL);
 }

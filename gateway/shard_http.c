@@ -1,5 +1,6 @@
 /* shard_http.c - HTTP on libwebsockets: upgrades that are refused, and POST /v1/events.
  * SPDX-License-Identifier: MPL-2.0 */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -68,31 +69,30 @@ static bool header_is(struct lws *wsi, enum lws_token_indexes token, const char 
 
 /* ------ answers */
 
-/* Writes a whole response; negative when the connection is lost. */
-static int send_response(struct lws *wsi, const char *response, size_t size)
+/* Writes a whole response; the caller closes the connection. */
+static void send_response(struct lws *wsi, const char *response, size_t size)
 {
     unsigned char *bytes = (unsigned char *)(uintptr_t)response;
-    return lws_write(wsi, bytes, size, LWS_WRITE_HTTP) < 0 ? -1 : 0;
+    (void)lws_write(wsi, bytes, size, LWS_WRITE_HTTP);
 }
 
-static int send_problem(struct lws *wsi, const fw_problem_t *problem)
+static void send_problem(struct lws *wsi, const fw_problem_t *problem)
 {
     size_t size = 0;
     char *response = fw_problem_response(problem, &size);
-    int result = send_response(wsi, response, size);
+    send_response(wsi, response, size);
     free(response);
-    return result;
 }
 
 /* Refuses an upgrade and closes. */
 static int refuse_upgrade(fw_shard_t *self, struct lws *wsi, fw_refused_t what, unsigned status,
                           const char *detail)
 {
-    fw_problem_t problem = {.status = status, .detail = detail, .closes = true};
+    fw_problem_t problem = {.status = status, .detail = detail};
     if (status == 503)
         problem.retry_after_s = SESSIONS_RETRY_AFTER_S;
     fw_shard_refused(self, what);
-    (void)send_problem(wsi, &problem);
+    send_problem(wsi, &problem);
     return -1;
 }
 
@@ -131,7 +131,10 @@ static bool choose_subprotocol(fw_shard_t *self, struct lws *wsi)
 
 int fw_http_upgrade(fw_shard_t *self, struct lws *wsi)
 {
-    fw_connection_of(wsi)->asked = true;
+    fw_connection_t *connection = fw_connection_of(wsi);
+    if (connection->asked)
+        return -1;
+    connection->asked = true;
     /* After an Upgrade header that it does not know the library has answered and dropped all
      * headers, and calls this all the same, with a dangling pointer (CVE-2025-11677): without the
      * header there is nothing to do but leave. */
@@ -194,18 +197,12 @@ void fw_http_closed(fw_shard_t *self, fw_connection_t *connection)
         destroy_post(self, connection->post);
 }
 
-/* Ends the request that is being read with an error, then this exchange, or the whole connection.
- */
-static int refuse_request(fw_shard_t *self, struct lws *wsi, fw_problem_t problem, bool publish)
+/* Answers the request whose body has been read. */
+static int refuse_publish(fw_shard_t *self, struct lws *wsi, const fw_problem_t *problem)
 {
-    fw_connection_t *connection = fw_connection_of(wsi);
-    if (publish)
-        fw_counter_add(fw_gateway_metrics_publish(&self->metrics, problem.status), 1);
-    if (connection->post)
-        destroy_post(self, connection->post);
-    if (send_problem(wsi, &problem) != 0 || problem.closes)
-        return -1;
-    return lws_http_transaction_completed(wsi) ? -1 : 0;
+    fw_counter_add(fw_gateway_metrics_publish(&self->metrics, problem->status), 1);
+    send_problem(wsi, problem);
+    return -1;
 }
 
 static bool has_publish_key(const fw_shard_t *self, struct lws *wsi)
@@ -248,28 +245,24 @@ static int content_length(struct lws *wsi, uint64_t *ret_size)
 }
 
 /* The status of a publish request whose headers are good: 0. */
-static fw_problem_t judge(fw_shard_t *self, struct lws *wsi, uint64_t *ret_size)
+static fw_problem_t judge(fw_shard_t *self, struct lws *wsi)
 {
-    const fw_problem_t good = {.status = 0};
-    if (content_length(wsi, ret_size) != 0)
-        return (fw_problem_t){.status = 411, .detail = "Content-Length is needed", .closes = true};
-    bool closes = *ret_size > DISCARD_BYTES_MAX;
+    uint64_t size = 0;
     if (lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) <= 0)
-        return (fw_problem_t){.status = 405, .detail = "use POST", .closes = closes};
+        return (fw_problem_t){.status = 405, .detail = "use POST"};
+    if (content_length(wsi, &size) != 0)
+        return (fw_problem_t){.status = 411, .detail = "Content-Length is needed"};
     if (!has_publish_key(self, wsi))
-        return (fw_problem_t){.status = 401, .detail = "a publish key is needed", .closes = closes};
+        return (fw_problem_t){.status = 401, .detail = "a publish key is needed"};
     if (!is_json(wsi))
-        return (fw_problem_t){
-            .status = 415, .detail = "Content-Type must be application/json", .closes = closes};
-    if (*ret_size > FW_POST_BYTES_MAX)
-        return (fw_problem_t){.status = 413, .detail = "the event is too large", .closes = closes};
+        return (fw_problem_t){.status = 415, .detail = "Content-Type must be application/json"};
+    if (size > FW_POST_BYTES_MAX)
+        return (fw_problem_t){.status = 413, .detail = "the event is too large"};
     if (fw_shard_refuses(self) || self->posts_count >= FW_POSTS_MAX ||
         !fw_publisher_connected(fw_uplink_publisher(self->uplink)))
-        return (fw_problem_t){.status = 503,
-                              .detail = "cannot publish now",
-                              .retry_after_s = RETRY_AFTER_S,
-                              .closes = closes};
-    return good;
+        return (fw_problem_t){
+            .status = 503, .detail = "cannot publish now", .retry_after_s = RETRY_AFTER_S};
+    return (fw_problem_t){.status = 0};
 }
 
 static char *idempotency_key(struct lws *wsi)
@@ -290,19 +283,33 @@ static char *idempotency_key(struct lws *wsi)
     return fw_copy_text(key, strlen(key));
 }
 
+/* Answers a request that is not wanted. While its body is on the way, what closes the connection
+ * would also destroy the answer: so a body of a known and moderate size is read first. */
+static int refuse_request(struct lws *wsi, const fw_problem_t *problem)
+{
+    fw_connection_t *connection = fw_connection_of(wsi);
+    uint64_t size = 0;
+    bool has_length = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0;
+    if (!has_length || content_length(wsi, &size) != 0 || size == 0 || size > DISCARD_BYTES_MAX) {
+        send_problem(wsi, problem);
+        return -1;
+    }
+    connection->farewell = fw_problem_response(problem, &connection->farewell_size);
+    return 0;
+}
+
 static int begin_publish(fw_shard_t *self, struct lws *wsi)
 {
-    uint64_t size = 0;
-    fw_problem_t problem = judge(self, wsi, &size);
-    if (problem.status == 405 || problem.status == 411) {
-        /* A GET has no length, and needs none. */
-        bool post = lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
-        problem.status = post ? 411 : 405;
-        problem.detail = post ? "Content-Length is needed" : "use POST";
+    fw_problem_t problem = judge(self, wsi);
+    if (problem.status != 0) {
+        fw_counter_add(fw_gateway_metrics_publish(&self->metrics, problem.status), 1);
+        return refuse_request(wsi, &problem);
     }
-    if (problem.status != 0)
-        return refuse_request(self, wsi, problem, true);
     fw_connection_t *connection = fw_connection_of(wsi);
+    uint64_t size = 0;
+    int result = content_length(wsi, &size);
+    assert(result == 0);
+    (void)result;
     fw_post_t *post = fw_alloc(1, sizeof *post);
     post->connection = connection;
     post->state = FW_POST_READING;
@@ -316,28 +323,28 @@ static int begin_publish(fw_shard_t *self, struct lws *wsi)
 
 int fw_http_request(fw_shard_t *self, struct lws *wsi, fw_text_t path)
 {
+    fw_connection_t *connection = fw_connection_of(wsi);
     fw_route_t route = fw_route_parse(fw_text(self->config->prefix), path);
-    uint64_t size = 0;
-    fw_connection_of(wsi)->asked = true;
+    /* Every answer closes, so there is no second request on a connection. */
+    if (connection->asked)
+        return -1;
+    connection->asked = true;
     if (route.endpoint == FW_ENDPOINT_EVENTS)
         return begin_publish(self, wsi);
     fw_shard_refused(self, FW_REFUSED_HTTP_PATH);
-    /* A body that may follow is not wanted. */
-    bool body = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 ||
-                lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) <= 0;
-    bool closes = body && (content_length(wsi, &size) != 0 || size > DISCARD_BYTES_MAX);
-    fw_problem_t problem = {.status = 404, .detail = "no such endpoint", .closes = closes};
-    if (route.endpoint != FW_ENDPOINT_NONE) {
-        problem.status = 426;
-        problem.detail = "this endpoint speaks WebSocket";
-    }
-    return refuse_request(self, wsi, problem, false);
+    fw_problem_t problem = {.status = 404, .detail = "no such endpoint"};
+    if (route.endpoint != FW_ENDPOINT_NONE)
+        problem = (fw_problem_t){.status = 426, .detail = "this endpoint speaks WebSocket"};
+    return refuse_request(wsi, &problem);
 }
 
 int fw_http_body(fw_shard_t *self, struct lws *wsi, const uint8_t *data, size_t size)
 {
-    fw_post_t *post = fw_connection_of(wsi)->post;
+    fw_connection_t *connection = fw_connection_of(wsi);
+    fw_post_t *post = connection->post;
     (void)self;
+    if (connection->farewell)
+        return 0; /* the library reads as much as was announced, which is little */
     if (!post || post->state != FW_POST_READING || size > post->expected - post->size)
         return -1;
     if (size > 0)
@@ -359,7 +366,12 @@ static fw_problem_t problem_of(int result, const fw_refusal_t *refusal)
 
 int fw_http_body_complete(fw_shard_t *self, struct lws *wsi)
 {
-    fw_post_t *post = fw_connection_of(wsi)->post;
+    fw_connection_t *connection = fw_connection_of(wsi);
+    fw_post_t *post = connection->post;
+    if (connection->farewell) {
+        send_response(wsi, connection->farewell, connection->farewell_size);
+        return -1;
+    }
     /* What is sent while an answer is awaited would be taken for a second body. */
     if (!post || post->state != FW_POST_READING)
         return -1;
@@ -372,8 +384,10 @@ int fw_http_body_complete(fw_shard_t *self, struct lws *wsi)
                                    fw_clock_ms(), &post->request_id, &refusal);
         fw_publish_request_clear(&request);
     }
-    if (result != 0)
-        return refuse_request(self, wsi, problem_of(result, &refusal), true);
+    if (result != 0) {
+        fw_problem_t problem = problem_of(result, &refusal);
+        return refuse_publish(self, wsi, &problem);
+    }
     post->state = FW_POST_WAITING;
     post->next = self->posts;
     if (post->next)
@@ -424,9 +438,7 @@ int fw_http_writable(fw_shard_t *self, struct lws *wsi)
     fw_post_t *post = fw_connection_of(wsi)->post;
     if (!post || post->state != FW_POST_ANSWERED)
         return 0;
-    int result = send_response(wsi, post->response, post->response_size);
+    send_response(wsi, post->response, post->response_size);
     destroy_post(self, post);
-    if (result != 0)
-        return -1;
-    return lws_http_transaction_completed(wsi) ? -1 : 0;
+    return -1;
 }

@@ -116,8 +116,6 @@ static void bodies_without_an_end_or_too_large_are_refused(void **state)
     assert_true(ws_send_raw(client, head, sizeof head - 1));
     assert_true(ws_send_raw(client, large, 600000));
     assert_int_equal(ws_answer(client, WS_WAIT_MS), 413);
-    /* What was refused has been read to its end: the connection goes on. */
-    assert_int_equal(post(client, "first-key", JSON, EVENT), 200);
     ws_close(&client);
     free(large);
 }
@@ -166,16 +164,48 @@ static void an_event_is_answered_with_its_positions_and_delivered(void **state)
     ws_close(&room);
 }
 
-static void one_connection_serves_many_requests(void **state)
+static void every_answer_ends_its_connection(void **state)
 {
     (void)state;
-    ws_client_t *client = ws_dial(fixture.port, 0);
-    for (int i = 0; i < 50; i++) {
-        assert_int_equal(post(client, "first-key", JSON, EVENT), 200);
-        assert_int_equal(post(client, "wrong", JSON, EVENT), 401);
-        assert_int_equal(post(client, "first-key", JSON, "{}"), 422);
+    const struct {
+        const char *key, *body;
+        int status;
+    } cases[] = {{"first-key", EVENT, 200}, {"wrong", EVENT, 401}, {"first-key", "{}", 422}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ws_client_t *client = ws_dial(fixture.port, 0);
+        assert_int_equal(post(client, cases[i].key, JSON, cases[i].body), cases[i].status);
+        assert_non_null(strstr(ws_head(client), "\r\nConnection: close\r\n"));
+        assert_int_equal(ws_answer(client, WS_WAIT_MS), 0);
+        ws_close(&client);
     }
-    ws_close(&client);
+}
+
+/* libwebsockets 4.1 takes the head of a pipelined request for its body, for ever. */
+static void requests_in_a_pipeline_hold_nobody_up(void **state)
+{
+    (void)state;
+    char good[1024];
+    (void)snprintf(good, sizeof good,
+                   "POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer first-key\r\n" JSON
+                   "Content-Length: %zu\r\n\r\n%s",
+                   strlen(EVENT), EVENT);
+    const char *firsts[] = {
+        good, "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+        "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+        "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: tls\r\nConnection: Upgrade\r\n\r\n"};
+    for (size_t i = 0; i < sizeof firsts / sizeof *firsts; i++) {
+        char both[4096];
+        (void)snprintf(both, sizeof both, "%s%s%s", firsts[i], good, good);
+        ws_client_t *client = ws_dial(fixture.port, 0);
+        assert_true(ws_send_raw(client, both, strlen(both)));
+        (void)ws_answer(client, WS_WAIT_MS);
+        assert_int_equal(ws_answer(client, WS_WAIT_MS), 0);
+        ws_close(&client);
+        client = ws_dial(fixture.port, 0);
+        assert_int_equal(post(client, "first-key", JSON, EVENT), 200);
+        ws_close(&client);
+    }
 }
 
 static void a_refusal_of_the_broker_is_passed_on(void **state)
@@ -186,7 +216,9 @@ static void a_refusal_of_the_broker_is_passed_on(void **state)
     assert_int_equal(post(client, "first-key", JSON, EVENT), 422);
     assert_non_null(strstr(ws_body(client), "\"detail\":\"is not for you\",\"field\":\"audience\","
                                             "\"limit\":1,\"value\":0"));
+    ws_close(&client);
     fake_broker_settings(fixture.broker)->publish = FAKE_POSTPONE;
+    client = ws_dial(fixture.port, 0);
     assert_int_equal(post(client, "first-key", JSON, EVENT), 200); /* sent again by itself */
     fake_broker_settings(fixture.broker)->publish = FAKE_ACCEPT;
     ws_close(&client);
@@ -240,11 +272,9 @@ static void without_a_broker_publishing_is_refused_at_once(void **state)
         if (gateway_metric(&fixture, "freshwire_uplink_connected") > 0)
             continue;
         ws_pause(2500);
+        ws_close(&client);
+        client = ws_dial(fixture.port, 0);
         status = post(client, "first-key", JSON, EVENT);
-        if (status == 0) {
-            ws_close(&client);
-            client = ws_dial(fixture.port, 0);
-        }
     }
     assert_int_equal(status, 503);
     assert_non_null(strstr(ws_head(client), "\r\nRetry-After: 1\r\n"));
@@ -259,7 +289,8 @@ int main(void)
         cmocka_unit_test(bodies_without_an_end_or_too_large_are_refused),
         cmocka_unit_test(other_methods_and_paths_are_refused),
         cmocka_unit_test(an_event_is_answered_with_its_positions_and_delivered),
-        cmocka_unit_test(one_connection_serves_many_requests),
+        cmocka_unit_test(every_answer_ends_its_connection),
+        cmocka_unit_test(requests_in_a_pipeline_hold_nobody_up),
         cmocka_unit_test(a_refusal_of_the_broker_is_passed_on),
         cmocka_unit_test(without_an_acknowledgement_the_client_is_told_so_in_time),
         cmocka_unit_test(who_hangs_up_or_says_more_while_waiting_harms_nobody),

@@ -16,13 +16,12 @@ static void a_problem_says_what_is_wrong_and_when_to_come_back(void **state)
 {
     (void)state;
     size_t size = 0;
-    fw_problem_t problem = {
-        .status = 503, .detail = "draining", .retry_after_s = 5, .closes = true};
+    fw_problem_t problem = {.status = 503, .detail = "draining", .retry_after_s = 5};
     char *response = fw_problem_response(&problem, &size);
     check(response, size,
           "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-          "Content-Length: 85\r\nCache-Control: no-store\r\nRetry-After: 5\r\nConnection: "
-          "close\r\n\r\n"
+          "Content-Length: 85\r\nCache-Control: no-store\r\nConnection: close\r\nRetry-After: "
+          "5\r\n\r\n"
           "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
           "\"detail\":\"draining\"}");
 }
