@@ -202,6 +202,9 @@ static void what_cannot_be_replayed_completely_is_a_reset(void **state)
 static void a_gap_is_repaired_in_order(void **state)
 {
     (void)state;
+    const double replays =
+        gateway_metric(&fixture, "freshwire_replays_total{outcome=\"complete\"}");
+    const double resets = gateway_metric(&fixture, "freshwire_resets_total{reason=\"history\"}");
     ws_client_t *client = gateway_open(&fixture, "/ws/room/7", NULL, "{\"sub\":\"alice\"}");
     (void)expect(client, "{\"type\":\"fw.welcome\"");
     (void)release("room:7");
@@ -211,7 +214,7 @@ static void a_gap_is_repaired_in_order(void **state)
     (void)release("room:7");
     for (uint64_t i = 1; i <= 8; i++)
         expect_event(client, i);
-    assert_true(gateway_metric(&fixture, "freshwire_replays_total{outcome=\"complete\"}") >= 1);
+    gateway_await_growth(&fixture, "freshwire_replays_total{outcome=\"complete\"}", replays);
     fake_broker_settings(fixture.broker)->refuses_replays = true;
     (void)lose("room:7");
     (void)release("room:7");
@@ -219,7 +222,7 @@ static void a_gap_is_repaired_in_order(void **state)
     fake_broker_settings(fixture.broker)->refuses_replays = false;
     (void)release("room:7");
     expect_event(client, 11);
-    assert_true(gateway_metric(&fixture, "freshwire_resets_total{reason=\"history\"}") >= 1);
+    gateway_await_growth(&fixture, "freshwire_resets_total{reason=\"history\"}", resets);
     ws_close(&client);
 }
 

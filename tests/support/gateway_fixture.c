@@ -88,6 +88,20 @@ void gateway_await_metric(gateway_fixture_t *self, const char *series, double va
         fail_msg("%s is %g, not %g", series, awaited.last, value);
 }
 
+static bool has_grown(void *context)
+{
+    awaited_t *awaited = context;
+    awaited->last = gateway_metric(awaited->fixture, awaited->series);
+    return awaited->last > awaited->value + 0.5;
+}
+
+void gateway_await_growth(gateway_fixture_t *self, const char *series, double value)
+{
+    awaited_t awaited = {self, series, value, 0};
+    if (!ws_wait(has_grown, &awaited, WS_WAIT_MS))
+        fail_msg("%s is %g, not more than %g", series, awaited.last, value);
+}
+
 ws_client_t *gateway_open(gateway_fixture_t *self, const char *path, const char *subprotocol,
                           const char *claims)
 {

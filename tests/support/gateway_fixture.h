@@ -36,6 +36,8 @@ void gateway_fixture_end(gateway_fixture_t *self);
 double gateway_metric(gateway_fixture_t *self, const char *series);
 /* Waits until it has this value; the test fails when it does not. */
 void gateway_await_metric(gateway_fixture_t *self, const char *series, double value);
+/* Waits until a series is larger than a value. */
+void gateway_await_growth(gateway_fixture_t *self, const char *series, double value);
 
 /* Opens a WebSocket; claims NULL = without a token, else as ?token=. */
 ws_client_t *gateway_open(gateway_fixture_t *self, const char *path, const char *subprotocol,
