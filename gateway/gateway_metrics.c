@@ -119,18 +119,18 @@ void fw_gateway_metrics_init(fw_gateway_metrics_t *self, fw_metrics_t *registry)
 
 fw_counter_t *fw_gateway_metrics_disconnect(const fw_gateway_metrics_t *self, int code)
 {
-    for (size_t i = 0; i < FW_DISCONNECTS; i++)
-        if (disconnects[i].code == code)
-            return self->disconnects[i];
-    assert(!"a code that has no series");
-    return self->disconnects[0];
+    size_t i = 0;
+    while (i < FW_DISCONNECTS && disconnects[i].code != code)
+        i++;
+    assert(i < FW_DISCONNECTS);
+    return self->disconnects[i];
 }
 
 fw_counter_t *fw_gateway_metrics_publish(const fw_gateway_metrics_t *self, unsigned status)
 {
-    for (size_t i = 0; i < FW_PUBLISH_STATUSES; i++)
-        if (statuses[i] == status)
-            return self->publishes[i];
-    assert(!"a status that has no series");
-    return self->publishes[0];
+    size_t i = 0;
+    while (i < FW_PUBLISH_STATUSES && statuses[i] != status)
+        i++;
+    assert(i < FW_PUBLISH_STATUSES);
+    return self->publishes[i];
 }
