@@ -18,7 +18,6 @@ typedef struct {
 typedef struct {
     fw_channel_t *next;
     fw_channel_t *previous;
-    bool listed;
 } fw_channel_link_t;
 
 struct fw_channel {
@@ -33,7 +32,9 @@ struct fw_channel {
     int64_t idle_until_ms;
     uint32_t fence;     /* number of the fence after which its topic is known to be subscribed */
     uint32_t unsettled; /* subscriptions that wait for a decision */
-    bool touched;       /* in the hub's list of those that grew */
+    bool needy_listed : 1;
+    bool idle_listed : 1;
+    bool touched : 1; /* in the hub's list of those that grew */
     uint8_t name_size;
     char name[];
 };

@@ -17,28 +17,39 @@ typedef enum {
 } fw_phase_t;
 
 typedef struct fw_post fw_post_t;
+typedef struct fw_arrival fw_arrival_t;
+
+/* What is only there until a session begins, or for ever on a connection that has none. */
+typedef struct {
+    fw_arrival_t *arrival; /* what the handshake brought; during the upgrade */
+    fw_post_t *post;       /* the publish under way */
+    char *farewell;        /* answer to be sent when the request's body has been read */
+    size_t farewell_size;
+} fw_request_t;
+
+/* A message that comes in pieces. */
+typedef struct {
+    uint32_t size;
+    uint32_t capacity;
+    uint16_t empty_fragments;
+    bool old; /* it was there at the last ping */
+    uint8_t bytes[];
+} fw_assembly_t;
 
 /* One TCP connection as far as we need it beside libwebsockets: made when its first request has
- * been read. */
+ * been read. Kept small, as the session is. */
 typedef struct {
     struct lws *wsi;
-    fw_session_t *session; /* NULL before the upgrade and after the end */
-    fw_opening_t *opening; /* only during the upgrade; its texts are in opening_texts */
-    char *opening_texts;
-    char *room;       /* of the path */
-    uint8_t *message; /* the message under way */
-    fw_post_t *post;  /* the HTTP publish under way */
-    char *farewell;   /* HTTP answer to be sent when the request's body has been read */
-    size_t farewell_size;
-    fw_close_t close; /* pending */
-    uint32_t message_size;
-    uint32_t message_capacity;
-    uint16_t empty_fragments;
-    uint8_t endpoint; /* fw_endpoint_t */
-    bool message_old; /* the message under way was there at the last ping */
-    bool websocket;   /* counted in websockets */
-    bool close_sent;
-    bool asked; /* a request was understood */
+    fw_session_t *session;    /* NULL before the upgrade */
+    fw_request_t *request;    /* NULL when there is nothing of it */
+    fw_assembly_t *assembly;  /* NULL when no message is under way */
+    char *room;               /* of the path, until the session has greeted */
+    const char *close_reason; /* static */
+    uint16_t close_code;      /* pending or sent; 0 = none */
+    uint8_t endpoint;         /* fw_endpoint_t */
+    bool asked : 1;           /* a request was understood */
+    bool websocket : 1;       /* counted in websockets */
+    bool close_sent : 1;
 } fw_connection_t;
 
 struct fw_post {

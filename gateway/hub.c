@@ -40,9 +40,10 @@ struct fw_hub {
 #define LIST_FUNCTIONS(name)                                                                       \
     static void name##_add(list_t *list, fw_channel_t *channel)                                    \
     {                                                                                              \
-        if (channel->name.listed)                                                                  \
+        if (channel->name##_listed)                                                                \
             return;                                                                                \
-        channel->name = (fw_channel_link_t){.previous = list->last, .listed = true};               \
+        channel->name = (fw_channel_link_t){.previous = list->last};                               \
+        channel->name##_listed = true;                                                             \
         if (list->last)                                                                            \
             list->last->name.next = channel;                                                       \
         else                                                                                       \
@@ -52,7 +53,7 @@ struct fw_hub {
     static void name##_remove(list_t *list, fw_channel_t *channel)                                 \
     {                                                                                              \
         fw_channel_link_t *link = &channel->name;                                                  \
-        if (!link->listed)                                                                         \
+        if (!channel->name##_listed)                                                               \
             return;                                                                                \
         if (link->previous)                                                                        \
             link->previous->name.next = link->next;                                                \
@@ -62,7 +63,8 @@ struct fw_hub {
             link->next->name.previous = link->previous;                                            \
         else                                                                                       \
             list->last = link->previous;                                                           \
-        *link = (fw_channel_link_t){.listed = false};                                              \
+        *link = (fw_channel_link_t){NULL, NULL};                                                   \
+        channel->name##_listed = false;                                                            \
     }
 
 LIST_FUNCTIONS(needy)

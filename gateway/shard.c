@@ -63,11 +63,8 @@ static void forget_connection(fw_shard_t *self, struct lws *wsi)
     fw_http_closed(self, connection);
     if (connection->websocket)
         self->websockets--;
-    free(connection->opening);
-    free(connection->opening_texts);
     free(connection->room);
-    free(connection->message);
-    free(connection->farewell);
+    free(connection->assembly);
     free(connection);
     lws_set_opaque_user_data(wsi, NULL);
 }
@@ -256,7 +253,8 @@ void fw_shard_close(fw_shard_t *self, fw_connection_t *connection, fw_close_t cl
         fw_shard_write(self, session);
     if (session->state == FW_SESSION_CLOSING)
         return; /* the write found it gone */
-    connection->close = close;
+    connection->close_code = (uint16_t)close.code;
+    connection->close_reason = close.reason;
     fw_ws_end(self, connection, (int)close.code);
     fw_ws_schedule(self, session, FW_PHASE_CLOSING, fw_clock_ms());
     fw_ws_send_close(connection);

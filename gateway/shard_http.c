@@ -183,7 +183,7 @@ static void destroy_post(fw_shard_t *self, fw_post_t *post)
 {
     unlink_post(self, post);
     if (post->connection)
-        post->connection->post = NULL;
+        post->connection->request->post = NULL;
     self->posts_count--;
     free(post->id);
     free(post->body);
@@ -191,10 +191,24 @@ static void destroy_post(fw_shard_t *self, fw_post_t *post)
     free(post);
 }
 
+fw_request_t *fw_request_of(fw_connection_t *connection)
+{
+    if (!connection->request)
+        connection->request = fw_alloc(1, sizeof *connection->request);
+    return connection->request;
+}
+
 void fw_http_closed(fw_shard_t *self, fw_connection_t *connection)
 {
-    if (connection->post)
-        destroy_post(self, connection->post);
+    fw_request_t *request = connection->request;
+    if (!request)
+        return;
+    if (request->post)
+        destroy_post(self, request->post);
+    fw_ws_forget_arrival(connection);
+    free(request->farewell);
+    free(request);
+    connection->request = NULL;
 }
 
 /* Answers the request whose body has been read. */
@@ -294,7 +308,8 @@ static int refuse_request(struct lws *wsi, const fw_problem_t *problem)
         send_problem(wsi, problem);
         return -1;
     }
-    connection->farewell = fw_problem_response(problem, &connection->farewell_size);
+    fw_request_t *request = fw_request_of(connection);
+    request->farewell = fw_problem_response(problem, &request->farewell_size);
     return 0;
 }
 
@@ -316,7 +331,7 @@ static int begin_publish(fw_shard_t *self, struct lws *wsi)
     post->id = idempotency_key(wsi);
     post->expected = (size_t)size;
     post->body = fw_alloc(post->expected + 1, 1);
-    connection->post = post;
+    fw_request_of(connection)->post = post;
     self->posts_count++;
     return 0;
 }
@@ -340,10 +355,10 @@ int fw_http_request(fw_shard_t *self, struct lws *wsi, fw_text_t path)
 
 int fw_http_body(fw_shard_t *self, struct lws *wsi, const uint8_t *data, size_t size)
 {
-    fw_connection_t *connection = fw_connection_of(wsi);
-    fw_post_t *post = connection->post;
+    fw_request_t *request = fw_request_of(fw_connection_of(wsi));
+    fw_post_t *post = request->post;
     (void)self;
-    if (connection->farewell)
+    if (request->farewell)
         return 0; /* the library reads as much as was announced, which is little */
     if (!post || post->state != FW_POST_READING || size > post->expected - post->size)
         return -1;
@@ -366,10 +381,10 @@ static fw_problem_t problem_of(int result, const fw_refusal_t *refusal)
 
 int fw_http_body_complete(fw_shard_t *self, struct lws *wsi)
 {
-    fw_connection_t *connection = fw_connection_of(wsi);
-    fw_post_t *post = connection->post;
-    if (connection->farewell) {
-        send_response(wsi, connection->farewell, connection->farewell_size);
+    fw_request_t *kept = fw_request_of(fw_connection_of(wsi));
+    fw_post_t *post = kept->post;
+    if (kept->farewell) {
+        send_response(wsi, kept->farewell, kept->farewell_size);
         return -1;
     }
     /* What is sent while an answer is awaited would be taken for a second body. */
@@ -435,7 +450,7 @@ void fw_http_published(void *context, uint64_t request_id, int error, const fw_p
 
 int fw_http_writable(fw_shard_t *self, struct lws *wsi)
 {
-    fw_post_t *post = fw_connection_of(wsi)->post;
+    fw_post_t *post = fw_request_of(fw_connection_of(wsi))->post;
     if (!post || post->state != FW_POST_ANSWERED)
         return 0;
     send_response(wsi, post->response, post->response_size);

@@ -88,6 +88,8 @@ void fw_ws_heard(struct lws *wsi);
 int fw_ws_writable(fw_shard_t *self, struct lws *wsi);
 /* Sends the pending close frame, if the socket takes it now. */
 void fw_ws_send_close(fw_connection_t *connection);
+/* Forgets what the handshake brought. */
+void fw_ws_forget_arrival(fw_connection_t *connection);
 /* Ends the TCP connection; the library notices in the next turn. */
 void fw_ws_cut(fw_connection_t *connection);
 /* The peer sent a close frame. */
@@ -105,6 +107,8 @@ int fw_http_body(fw_shard_t *self, struct lws *wsi, const uint8_t *data, size_t 
 int fw_http_body_complete(fw_shard_t *self, struct lws *wsi);
 int fw_http_writable(fw_shard_t *self, struct lws *wsi);
 void fw_http_closed(fw_shard_t *self, fw_connection_t *connection);
+/* What the connection keeps of its request; made at the first call. */
+fw_request_t *fw_request_of(fw_connection_t *connection);
 void fw_http_published(void *context, uint64_t request_id, int error, const fw_publish_ack_t *ack);
 /* A header, as text in buffer; empty when there is none or it does not fit (then *ret_fits is
  * false). */

@@ -12,54 +12,53 @@ enum { MESSAGE_CAPACITY_MIN = 512, WRITES_PER_CALLBACK = 8 };
 
 /* ------ opening */
 
-typedef struct {
+struct fw_arrival {
+    fw_opening_t opening; /* borrows from the texts */
     char token[FW_TOKEN_SIZE_MAX + 1];
     char authorization[FW_TOKEN_SIZE_MAX + 16];
-    char origin[FW_ORIGIN_SIZE_MAX + 1];
+    char origin[FW_ORIGIN_SIZE_MAX + 2];
     char offered[128];
     char first[FW_SUBPROTOCOL_SIZE_MAX + 1];
     char path[FW_CHANNEL_SIZE_MAX + 256];
-} headers_t;
+};
 
 /* Headers are gone once the session is established: what is needed of them is copied. */
 int fw_ws_prepare(fw_shard_t *self, struct lws *wsi)
 {
     fw_connection_t *connection = fw_connection_of(wsi);
     bool fits = true;
-    headers_t *headers = fw_alloc(1, sizeof *headers);
-    fw_opening_t *opening = fw_alloc(1, sizeof *opening);
-    fw_text_t path = fw_http_path(wsi, WSI_TOKEN_GET_URI, headers->path, sizeof headers->path);
+    fw_arrival_t *arrival = fw_alloc(1, sizeof *arrival);
+    fw_opening_t *opening = &arrival->opening;
+    fw_request_of(connection)->arrival = arrival;
+    fw_text_t path = fw_http_path(wsi, WSI_TOKEN_GET_URI, arrival->path, sizeof arrival->path);
     opening->route = fw_route_parse(fw_text(self->config->prefix), path);
     opening->subprotocol = fw_route_subprotocol(
-        fw_http_header(wsi, WSI_TOKEN_PROTOCOL, headers->offered, sizeof headers->offered, &fits),
-        headers->first);
+        fw_http_header(wsi, WSI_TOKEN_PROTOCOL, arrival->offered, sizeof arrival->offered, &fits),
+        arrival->first);
     fits = true;
     opening->token =
-        fw_route_bearer(fw_http_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, headers->authorization,
-                                       sizeof headers->authorization, &fits));
+        fw_route_bearer(fw_http_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, arrival->authorization,
+                                       sizeof arrival->authorization, &fits));
     /* One that is too long is not the same as none. */
     if (!fits)
         opening->token = FW_TEXT("too long");
     if (opening->token.size == 0)
-        opening->token = fw_http_argument(wsi, "token", headers->token, sizeof headers->token);
-    opening->origin = fw_http_argument(wsi, "origin", headers->origin, sizeof headers->origin);
+        opening->token = fw_http_argument(wsi, "token", arrival->token, sizeof arrival->token);
+    opening->origin = fw_http_argument(wsi, "origin", arrival->origin, sizeof arrival->origin);
     connection->endpoint = (uint8_t)opening->route.endpoint;
     if (opening->route.room.size > 0)
         connection->room = fw_copy_text(opening->route.room.text, opening->route.room.size);
-    connection->opening = opening;
-    connection->opening_texts = (char *)headers;
     return 0;
 }
 
-static void forget_opening(fw_connection_t *connection)
+void fw_ws_forget_arrival(fw_connection_t *connection)
 {
-    /* It holds a token. */
-    if (connection->opening_texts)
-        explicit_bzero(connection->opening_texts, sizeof(headers_t));
-    free(connection->opening);
-    free(connection->opening_texts);
-    connection->opening = NULL;
-    connection->opening_texts = NULL;
+    fw_request_t *request = connection->request;
+    if (!request || !request->arrival)
+        return;
+    explicit_bzero(request->arrival, sizeof *request->arrival); /* it holds a token */
+    free(request->arrival);
+    request->arrival = NULL;
 }
 
 static void add_session(fw_shard_t *self, fw_session_t *session)
@@ -83,7 +82,8 @@ int fw_ws_open(fw_shard_t *self, struct lws *wsi, bool over_h2)
 {
     fw_connection_t *connection = fw_connection_of(wsi);
     /* RAW writes would corrupt a stream that has no socket of its own. */
-    if (over_h2 || lws_get_network_wsi(wsi) != wsi || !connection->opening)
+    fw_arrival_t *arrival = fw_request_of(connection)->arrival;
+    if (over_h2 || lws_get_network_wsi(wsi) != wsi || !arrival)
         return -1;
     int64_t now_ms = fw_clock_ms();
     fw_session_t *session = fw_session_new(connection, fw_random_next(&self->random));
@@ -92,8 +92,8 @@ int fw_ws_open(fw_shard_t *self, struct lws *wsi, bool over_h2)
     self->websockets++;
     add_session(self, session);
     fw_close_t refused =
-        fw_dialogue_open(&self->dialogue, session, connection->opening, now_ms, fw_shard_wall_s());
-    forget_opening(connection);
+        fw_dialogue_open(&self->dialogue, session, &arrival->opening, now_ms, fw_shard_wall_s());
+    fw_http_closed(self, connection);
     if (refused.code != FW_CLOSE_NONE) {
         fw_counter_add(self->metrics.opened_refused, 1);
         fw_shard_close(self, connection, refused);
@@ -107,31 +107,44 @@ int fw_ws_open(fw_shard_t *self, struct lws *wsi, bool over_h2)
 
 /* ------ receiving */
 
-static bool append(const fw_shard_t *self, fw_connection_t *connection, const uint8_t *data,
-                   size_t size)
+/* The message under way, with room for so many more bytes; NULL when it would be too big. */
+static fw_assembly_t *assemble(const fw_shard_t *self, fw_connection_t *connection, size_t size)
 {
-    if (size > self->config->message_bytes_max - connection->message_size)
-        return false;
-    size_t needed = connection->message_size + size;
-    if (needed > connection->message_capacity) {
-        size_t capacity = needed < MESSAGE_CAPACITY_MIN ? MESSAGE_CAPACITY_MIN : needed * 2;
-        connection->message = fw_realloc(connection->message, capacity, 1);
-        connection->message_capacity = (uint32_t)capacity;
-    }
+    fw_assembly_t *assembly = connection->assembly;
+    size_t used = assembly ? assembly->size : 0;
+    if (size > self->config->message_bytes_max - used)
+        return NULL;
+    if (assembly && used + size <= assembly->capacity)
+        return assembly;
+    size_t capacity = used + size < MESSAGE_CAPACITY_MIN ? MESSAGE_CAPACITY_MIN : (used + size) * 2;
+    bool begins = !assembly;
+    assembly = fw_realloc(assembly, 1, sizeof *assembly + capacity);
+    if (begins)
+        *assembly = (fw_assembly_t){.size = 0};
+    assembly->capacity = (uint32_t)capacity;
+    connection->assembly = assembly;
+    return assembly;
+}
+
+/* Adds a piece; says why not. */
+static fw_close_t append(const fw_shard_t *self, fw_connection_t *connection, const uint8_t *data,
+                         size_t size, bool last)
+{
+    fw_assembly_t *assembly = assemble(self, connection, size);
+    if (!assembly)
+        return (fw_close_t){FW_CLOSE_TOO_BIG, "message is too big"};
+    if (size == 0 && !last && ++assembly->empty_fragments > FW_EMPTY_FRAGMENTS_MAX)
+        return (fw_close_t){FW_CLOSE_BAD_REQUEST, "too many empty fragments"};
     if (size > 0)
-        memcpy(connection->message + connection->message_size, data, size);
-    connection->message_size += (uint32_t)size;
-    return true;
+        memcpy(assembly->bytes + assembly->size, data, size);
+    assembly->size += (uint32_t)size;
+    return FW_CLOSE_NOT;
 }
 
 static void forget_message(fw_connection_t *connection)
 {
-    free(connection->message);
-    connection->message = NULL;
-    connection->message_size = 0;
-    connection->message_capacity = 0;
-    connection->empty_fragments = 0;
-    connection->message_old = false;
+    free(connection->assembly);
+    connection->assembly = NULL;
 }
 
 static void take_message(fw_shard_t *self, fw_connection_t *connection, fw_bytes_t text)
@@ -151,6 +164,10 @@ static void take_message(fw_shard_t *self, fw_connection_t *connection, fw_bytes
         fw_shard_close(self, connection, outcome);
     else if (greeting && session->state != FW_SESSION_GREETING)
         fw_ws_schedule(self, session, FW_PHASE_PING, now_ms);
+    if (session->greets && session->state != FW_SESSION_GREETING) {
+        free(connection->room); /* nothing asks for it a second time */
+        connection->room = NULL;
+    }
 }
 
 int fw_ws_receive(fw_shard_t *self, struct lws *wsi, const uint8_t *data, size_t size)
@@ -164,14 +181,13 @@ int fw_ws_receive(fw_shard_t *self, struct lws *wsi, const uint8_t *data, size_t
     fw_close_t refused = FW_CLOSE_NOT;
     if (lws_frame_is_binary(wsi))
         refused = (fw_close_t){FW_CLOSE_BINARY, "binary messages are not understood"};
-    else if (size == 0 && !complete && ++connection->empty_fragments > FW_EMPTY_FRAGMENTS_MAX)
-        refused = (fw_close_t){FW_CLOSE_BAD_REQUEST, "too many empty fragments"};
-    else if (complete && connection->message_size == 0 && size <= self->config->message_bytes_max)
+    else if (complete && !connection->assembly && size <= self->config->message_bytes_max)
         take_message(self, connection, (fw_bytes_t){data, size}); /* the usual case: not copied */
-    else if (!append(self, connection, data, size))
-        refused = (fw_close_t){FW_CLOSE_TOO_BIG, "message is too big"};
-    else if (complete)
-        take_message(self, connection, (fw_bytes_t){connection->message, connection->message_size});
+    else
+        refused = append(self, connection, data, size, complete);
+    fw_assembly_t *assembly = connection->assembly;
+    if (complete && assembly && refused.code == FW_CLOSE_NONE)
+        take_message(self, connection, (fw_bytes_t){assembly->bytes, assembly->size});
     if (complete || refused.code != FW_CLOSE_NONE)
         forget_message(connection);
     if (refused.code != FW_CLOSE_NONE)
@@ -199,11 +215,11 @@ void fw_ws_cut(fw_connection_t *connection)
  * has gone. */
 void fw_ws_send_close(fw_connection_t *connection)
 {
-    if (connection->close.code == FW_CLOSE_NONE || connection->close_sent ||
+    if (connection->close_code == FW_CLOSE_NONE || connection->close_sent ||
         lws_partial_buffered(connection->wsi))
         return;
     uint8_t frame[FW_FRAME_CLOSE_SIZE_MAX];
-    size_t size = fw_frame_close(connection->close.code, connection->close.reason, frame);
+    size_t size = fw_frame_close(connection->close_code, connection->close_reason, frame);
     connection->close_sent = true;
     if (lws_write(connection->wsi, frame, size, LWS_WRITE_RAW) < 0)
         fw_ws_cut(connection);
@@ -255,7 +271,6 @@ void fw_ws_end(fw_shard_t *self, fw_connection_t *connection, int how)
     fw_hub_part(self->hub, session, fw_clock_ms());
     remove_session(self, session);
     forget_message(connection);
-    forget_opening(connection);
 }
 
 /* ------ time */
@@ -312,12 +327,14 @@ static void send_ping(fw_shard_t *self, fw_connection_t *connection, int64_t now
 {
     fw_session_t *session = connection->session;
     /* A message that is sent in drops would hold its memory for ever. */
-    if (connection->message_old) {
+    fw_assembly_t *assembly = connection->assembly;
+    if (assembly && assembly->old) {
         fw_shard_close(self, connection,
                        (fw_close_t){FW_CLOSE_BAD_REQUEST, "message was not finished"});
         return;
     }
-    connection->message_old = connection->message != NULL;
+    if (assembly)
+        assembly->old = true;
     session->heard = false;
     fw_session_say_ping(session);
     fw_hub_mark(self->hub, session);

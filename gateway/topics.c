@@ -8,13 +8,19 @@
 
 enum { SLOTS_MIN = 64 };
 
+#define KEY_MASK UINT64_C(0xffffffffffff)
+
+/* There may be one for every session. */
 typedef struct {
-    uint64_t key;     /* the topic's bytes; 0 = free */
-    uint32_t holders; /* 0 = to be unsubscribed */
+    uint64_t key : 48;   /* the topic's bytes; 0 = free */
+    bool changed : 1;    /* in the list of changes */
+    bool subscribed : 1; /* on the socket */
+    uint32_t holders;    /* 0 = to be unsubscribed */
     uint32_t fence;
-    bool changed;    /* in the list of changes */
-    bool subscribed; /* on the socket */
 } topic_t;
+
+_Static_assert(sizeof(topic_t) == 16, "a slot stays small");
+_Static_assert(FW_TOPIC_SIZE * 8 == 48, "a topic is a key");
 
 struct fw_topics {
     topic_t *slots;
@@ -114,7 +120,7 @@ uint32_t fw_topics_hold(fw_topics_t *self, fw_text_t channel)
             topic = seek(self, key);
         }
         self->count++;
-        *topic = (topic_t){.key = key};
+        *topic = (topic_t){.key = key & KEY_MASK};
     }
     if (topic->holders++ == 0 && !topic->subscribed) {
         topic->fence = next_fence(self);
