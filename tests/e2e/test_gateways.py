@@ -186,7 +186,6 @@ def test_sessions_of_a_killed_gateway_go_on_at_another_without_a_gap(gateway, so
 
     after = at_once(resume, range(100))
     resumed_s = time.monotonic() - began
-    # Nobody was there to listen for any channel, so that each had to be asked of the broker.
     replays = second.metrics().value("freshwire_replays_total", outcome="complete")
     assert replays >= 1  # what was missed came from the broker, once per channel
     events.wait_published(100)
