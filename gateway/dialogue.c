@@ -55,10 +55,11 @@ typedef struct {
 /* The position that fw.hello gave for a channel of the endpoint, or NULL. */
 static const fw_position_t *wished_position(const wishes_t *wishes, fw_text_t channel)
 {
-    for (size_t i = 0; i < wishes->count; i++)
+    for (size_t i = 0; i < wishes->count; i++) {
         if (wishes->subscriptions[i].positioned &&
             fw_text_equal(wishes->subscriptions[i].channel, channel))
             return &wishes->subscriptions[i].position;
+    }
     return NULL;
 }
 
@@ -107,17 +108,18 @@ static void join_named(const fw_dialogue_t *self, fw_session_t *session,
     fw_text_t name = subscription->channel;
     const fw_channel_t *channel = fw_hub_find(self->hub, name);
     bool has = channel && fw_session_find(session, channel) >= 0;
-    if (fw_channel_kind(name) == FW_CHANNEL_INVALID)
+    if (fw_channel_kind(name) == FW_CHANNEL_INVALID) {
         say_error(self, session, request_id, FW_CLOSE_BAD_REQUEST, "not the name of a channel",
                   name);
-    else if (!fw_auth_permits(session->claims, name))
+    } else if (!fw_auth_permits(session->claims, name)) {
         say_error(self, session, request_id, FW_CLOSE_FORBIDDEN, "the token does not allow this",
                   name);
-    else if (!has && session->count >= self->channels_max)
+    } else if (!has && session->count >= self->channels_max) {
         say_error(self, session, request_id, FW_CLOSE_TOO_MANY, "too many channels", name);
-    else
+    } else {
         (void)fw_hub_join(self->hub, session, name,
                           subscription->positioned ? &subscription->position : NULL, request_id);
+    }
 }
 
 fw_close_t fw_dialogue_open(const fw_dialogue_t *self, fw_session_t *session,
@@ -257,10 +259,11 @@ fw_close_t fw_dialogue_message(const fw_dialogue_t *self, fw_session_t *session,
     int result = fw_client_message_parse(text, self->resume_max, &message, &reason);
     if (result == 0)
         outcome = obey(self, session, route, &message, now_ms, wall_s);
-    else
+    else {
         say_error(self, session, message.request_id,
                   result == -E2BIG ? FW_CLOSE_TOO_MANY : FW_CLOSE_BAD_REQUEST, reason,
                   FW_TEXT_NONE);
+    }
     fw_client_message_clear(&message);
     return outcome;
 }

@@ -28,6 +28,8 @@ enum {
     SESSIONS_MIN = 16,     /* fewer are not worth starting for */
 };
 
+#define MIB ((size_t)1024 * 1024)
+
 typedef struct {
     fw_shard_args_t args;
     fw_actor_t *actor;
@@ -59,9 +61,9 @@ fw_gateway_config_t fw_gateway_defaults(void)
         .channels_per_session_max = 100,
         .message_bytes_max = 64 * 1024,
         .ring_events_max = 4096,
-        .ring_bytes_max = 4 * 1024 * 1024,
-        .rings_bytes_max = 256 * 1024 * 1024,
-        .linger_ms = 60 * 1000,
+        .ring_bytes_max = 4 * MIB,
+        .rings_bytes_max = 256 * MIB,
+        .linger_ms = 60000,
         .hello_ms = 5000,
         .ping_ms = 25000,
         .pong_ms = 10000,

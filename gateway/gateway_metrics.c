@@ -45,16 +45,18 @@ static void init_sessions(fw_gateway_metrics_t *self, fw_metrics_t *registry)
     const char *help = "Upgrades that were accepted; refused: closed at once with a code.";
     self->opened_open = fw_metrics_counter(registry, opened, help, "result=\"open\"");
     self->opened_refused = fw_metrics_counter(registry, opened, help, "result=\"refused\"");
-    for (size_t i = 0; i < FW_DISCONNECTS; i++)
+    for (size_t i = 0; i < FW_DISCONNECTS; i++) {
         self->disconnects[i] =
             fw_metrics_counter(registry, "freshwire_disconnects_total",
                                "Sessions that ended, by close code.", disconnects[i].label);
+    }
     self->messages = fw_metrics_counter(registry, "freshwire_client_messages_total",
                                         "Messages that clients sent.", "");
-    for (size_t i = 0; i < FW_REFUSED_COUNT; i++)
+    for (size_t i = 0; i < FW_REFUSED_COUNT; i++) {
         self->refused[i] =
             fw_metrics_counter(registry, "freshwire_refused_total",
                                "Messages from outside that were refused.", refusals[i]);
+    }
     for (size_t i = 0; i < FW_PUBLISH_STATUSES; i++) {
         char label[32];
         (void)snprintf(label, sizeof label, "status=\"%u\"", statuses[i]);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,15 +57,16 @@ static int listen_on(const struct addrinfo *address)
     return fd;
 }
 
+_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port),
+               "one look serves both families");
+
 static int port_of(int fd)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_in6 address = {.sin6_port = 0};
     socklen_t size = sizeof address;
     if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
         return -errno;
-    if (address.ss_family == AF_INET6)
-        return ntohs(((const struct sockaddr_in6 *)&address)->sin6_port);
-    return ntohs(((const struct sockaddr_in *)&address)->sin_port);
+    return ntohs(address.sin6_port);
 }
 
 int fw_listener_open(const char *text, int port, int *ret_fd, int *ret_port)

@@ -70,10 +70,10 @@ static void add_headers(char *head, size_t size, const fw_problem_t *problem)
 static char *join(const char *head, const char *body, size_t body_size, size_t *ret_size)
 {
     size_t head_size = strlen(head);
-    char *response = fw_alloc(1, head_size + body_size + 1);
-    memcpy(response, head, head_size);
-    memcpy(response + head_size, body, body_size);
-    *ret_size = head_size + body_size;
+    size_t size = head_size + body_size;
+    char *response = fw_alloc(1, size + 1);
+    (void)snprintf(response, size + 1, "%s%s", head, body);
+    *ret_size = size;
     return response;
 }
 
@@ -92,7 +92,7 @@ static char *respond(const char *content_type, const fw_problem_t *problem, cons
     assert(size > 0 && (size_t)size < sizeof head);
     add_headers(head, sizeof head - 2, problem);
     size_t used = strlen(head);
-    memcpy(head + used, "\r\n", 3);
+    (void)snprintf(head + used, sizeof head - used, "\r\n");
     return join(head, body, body_size, ret_size);
 }
 

@@ -23,28 +23,28 @@ static fw_text_t text_of(const json_t *string)
     return (fw_text_t){json_string_value(string), json_string_length(string)};
 }
 
-static int check_members(const json_t *object, const char *const *known, size_t count,
-                         const char *prefix, fw_refusal_t *ret_refusal)
+static bool is_known(const char *key, const char *const *known, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(key, known[i]) == 0)
+            return true;
+    return false;
+}
+
+static int check_members(json_t *object, const char *const *known, size_t count, const char *prefix,
+                         fw_refusal_t *ret_refusal)
 {
     const char *key;
     const json_t *value;
-    /* The iterator takes a plain pointer; nothing is changed through it. */
-    json_t *iterated = json_incref((json_t *)(uintptr_t)object);
-    int result = 0;
-    json_object_foreach(iterated, key, value)
+    json_object_foreach(object, key, value)
     {
-        bool found = false;
-        for (size_t i = 0; i < count && !found; i++)
-            found = strcmp(key, known[i]) == 0;
-        if (!found) {
-            char field[96];
-            (void)snprintf(field, sizeof field, "%s%.60s", prefix, key);
-            result = refuse(-EPROTO, ret_refusal, field, "is not a known member");
-            break;
-        }
+        if (is_known(key, known, count))
+            continue;
+        char field[96];
+        (void)snprintf(field, sizeof field, "%s%.60s", prefix, key);
+        return refuse(-EPROTO, ret_refusal, field, "is not a known member");
     }
-    json_decref(iterated);
-    return result;
+    return 0;
 }
 
 /* An optional text. */
@@ -83,10 +83,10 @@ static int get_texts(const json_t *object, const char *key, const char *field, f
 }
 
 /* An optional object. */
-static int get_object(const json_t *object, const char *key, const json_t **ret_object,
+static int get_object(const json_t *object, const char *key, json_t **ret_object,
                       fw_refusal_t *ret_refusal)
 {
-    const json_t *value = json_object_get(object, key);
+    json_t *value = json_object_get(object, key);
     *ret_object = NULL;
     if (!value || json_is_null(value))
         return 0;
@@ -99,7 +99,7 @@ static int get_object(const json_t *object, const char *key, const json_t **ret_
 static int get_exclude(const json_t *document, fw_event_t *event, fw_refusal_t *ret_refusal)
 {
     static const char *const known[] = {"user_id", "origin"};
-    const json_t *exclude = NULL;
+    json_t *exclude = NULL;
     event->exclude = (fw_exclude_t){FW_TEXT_NONE, FW_TEXT_NONE};
     int result = get_object(document, "exclude", &exclude, ret_refusal);
     if (result != 0 || !exclude)
@@ -118,7 +118,7 @@ static int get_invalidate(const json_t *document, fw_text_t **texts_p, fw_event_
 {
     static const char *const known[] = {"keys", "tags", "patterns"};
     fw_invalidate_t *invalidate = &event->invalidate;
-    const json_t *object = NULL;
+    json_t *object = NULL;
     int result = get_object(document, "invalidate", &object, ret_refusal);
     if (result != 0 || !object)
         return result;
@@ -176,8 +176,8 @@ static size_t texts_count(const json_t *document)
            json_array_size(json_object_get(invalidate, "patterns"));
 }
 
-static int get_event(const json_t *document, fw_bytes_t body, fw_text_t idempotency_key,
-                     fw_text_t *texts, fw_event_t *event, fw_refusal_t *ret_refusal)
+static int get_event(json_t *document, fw_bytes_t body, fw_text_t idempotency_key, fw_text_t *texts,
+                     fw_event_t *event, fw_refusal_t *ret_refusal)
 {
     static const char *const known[] = {"type", "data",   "audience", "exclude", "invalidate",
                                         "id",   "origin", "user_id",  "ts"};

@@ -105,9 +105,10 @@ bool fw_route_origin_allowed(const char *const *origins, size_t count, fw_text_t
 {
     if (count == 0 || origin.size == 0)
         return true;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (strlen(origins[i]) == origin.size &&
             strncasecmp(origins[i], origin.text, origin.size) == 0)
             return true;
+    }
     return false;
 }

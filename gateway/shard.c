@@ -5,16 +5,19 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
 
 enum {
+    PLUGS = 8, /* see plug_descriptors */
     ACCEPTS_PER_TURN = 64,
     ACCEPT_PAUSE_MS = 100, /* without descriptors a listening socket stays readable for ever */
     SLOW_TICK_MS = 1000,
@@ -125,13 +128,14 @@ static int called_back(struct lws *wsi, enum lws_callback_reasons reason, void *
 static void name_protocols(fw_shard_t *self)
 {
     const char *names[FW_SUBPROTOCOLS] = {"", FW_SUBPROTOCOL_JSON, self->unknown};
-    for (size_t i = 0; i < FW_SUBPROTOCOLS; i++)
+    for (size_t i = 0; i < FW_SUBPROTOCOLS; i++) {
         self->protocols[i] = (struct lws_protocols){
             .name = names[i],
             .callback = called_back,
             .rx_buffer_size = 256,
             .tx_packet_size = FW_GATHER_BYTES_MAX,
         };
+    }
 }
 
 /* Every value here was chosen for a measured reason: docs/decisions, research on the gateway's I/O.
@@ -223,9 +227,7 @@ void fw_shard_write(fw_shard_t *self, fw_session_t *session)
     size_t limit = session->behind ? FW_GATHER_BEHIND_BYTES : FW_GATHER_BYTES_MAX;
     if (!fw_gather_next(self->gathers[session->batch], session, limit, &output))
         return;
-    /* RAW sends the bytes as they are and does not write to them. */
-    unsigned char *bytes = (unsigned char *)(uintptr_t)output.bytes.data;
-    int written = lws_write(wsi, bytes, output.bytes.size, LWS_WRITE_RAW);
+    int written = lws_write(wsi, fw_unchanged(output.bytes.data), output.bytes.size, LWS_WRITE_RAW);
     if (written < 0) {
         fw_ws_cut(connection);
         fw_ws_end(self, connection, FW_DISCONNECT_LOST);
@@ -509,6 +511,29 @@ static void close_handle(uv_handle_t *handle)
         uv_close(handle, NULL);
 }
 
+/* The library (4.1.6) closes its event pipe twice, the second time in a later turn of the loop. The
+ * lowest free numbers are taken meanwhile, so that it does not hit a descriptor of another thread.
+ */
+static void plug_descriptors(const fw_shard_t *self, int plugs[PLUGS])
+{
+    for (int i = 0; i < PLUGS; i++)
+        plugs[i] = fcntl(self->args->listen_fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* Closes the copies, but not the number that the library has closed: it may be somebody's by now.
+ */
+static void unplug_descriptors(const fw_shard_t *self, const int plugs[PLUGS])
+{
+    struct stat ours, now;
+    if (fstat(self->args->listen_fd, &ours) != 0)
+        return;
+    for (int i = 0; i < PLUGS; i++) {
+        if (plugs[i] >= 0 && fstat(plugs[i], &now) == 0 && now.st_dev == ours.st_dev &&
+            now.st_ino == ours.st_ino)
+            (void)close(plugs[i]);
+    }
+}
+
 /* Own handles first; the library's close in the turns that follow. */
 static void tear_down(fw_shard_t *self)
 {
@@ -519,9 +544,12 @@ static void tear_down(fw_shard_t *self)
     close_handle((uv_handle_t *)&self->prepare);
     close_handle((uv_handle_t *)&self->idle);
     fw_uplink_destroy(&self->uplink);
+    int plugs[PLUGS];
     if (self->lws)
         lws_context_destroy(self->lws);
+    plug_descriptors(self, plugs);
     (void)uv_run(&self->loop, UV_RUN_DEFAULT);
+    unplug_descriptors(self, plugs);
     /* On a loop of ours the first call only begins; now that every handle is closed, the second one
      * ends it. */
     if (self->lws)

@@ -72,8 +72,7 @@ static bool header_is(struct lws *wsi, enum lws_token_indexes token, const char 
 /* Writes a whole response; the caller closes the connection. */
 static void send_response(struct lws *wsi, const char *response, size_t size)
 {
-    unsigned char *bytes = (unsigned char *)(uintptr_t)response;
-    (void)lws_write(wsi, bytes, size, LWS_WRITE_HTTP);
+    (void)lws_write(wsi, fw_unchanged(response), size, LWS_WRITE_HTTP);
 }
 
 static void send_problem(struct lws *wsi, const fw_problem_t *problem)
@@ -370,10 +369,11 @@ int fw_http_body(fw_shard_t *self, struct lws *wsi, const uint8_t *data, size_t 
 
 static fw_problem_t problem_of(int result, const fw_refusal_t *refusal)
 {
-    if (result == -EAGAIN)
+    if (result == -EAGAIN) {
         return (fw_problem_t){.status = 503,
                               .detail = "too many events wait for their acknowledgement",
                               .retry_after_s = RETRY_AFTER_S};
+    }
     if (result == -EBADMSG)
         return (fw_problem_t){.status = 400, .detail = "the body is not a JSON object"};
     return (fw_problem_t){.status = 422, .refusal = refusal};
@@ -419,10 +419,11 @@ static fw_problem_t problem_of_end(int error, const fw_publish_ack_t *ack)
     if (error == -ETIMEDOUT)
         return (fw_problem_t){
             .status = 504, .detail = "no acknowledgement in time; send it again with the same id"};
-    if (error != 0 || !ack || ack->status == FW_PUBLISH_RETRY)
+    if (error != 0 || !ack || ack->status == FW_PUBLISH_RETRY) {
         return (fw_problem_t){.status = 503,
                               .detail = "not published; send it again with the same id",
                               .retry_after_s = RETRY_AFTER_S};
+    }
     if (ack->status == FW_PUBLISH_OVERLOAD)
         return (fw_problem_t){
             .status = 429, .detail = "too many events", .retry_after_s = RETRY_AFTER_S};

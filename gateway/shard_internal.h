@@ -69,6 +69,16 @@ struct fw_shard {
     bool connected_reported;
 };
 
+/* What lws_write with LWS_WRITE_RAW or LWS_WRITE_HTTP only reads, although it does not say so. */
+static inline unsigned char *fw_unchanged(const void *bytes)
+{
+    union {
+        const void *given;
+        unsigned char *taken;
+    } view = {.given = bytes};
+    return view.taken;
+}
+
 /* shard.c */
 fw_connection_t *fw_connection_of(struct lws *wsi); /* made at the first call */
 /* Ends a session with a code; what it was told before goes out first if its socket takes it. */

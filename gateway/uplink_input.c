@@ -120,11 +120,12 @@ static void take_frame(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us)
         take_beacon(self, (fw_bytes_t){frame.data + beacon, frame.size - beacon}, now_us / 1000);
     else if (frame.size > 0 && frame.data[0] == FW_TOPIC_FENCE_PREFIX[0])
         take_fence(self, frame);
-    else if (frame.size > FW_TOPIC_SIZE)
+    else if (frame.size > FW_TOPIC_SIZE) {
         take_event(self, (fw_bytes_t){frame.data + FW_TOPIC_SIZE, frame.size - FW_TOPIC_SIZE},
                    now_us);
-    else
+    } else {
         fw_counter_add(self->options.metrics->refused[FW_REFUSED_EVENTS], 1);
+    }
 }
 
 static void welcome(fw_uplink_t *self, const fw_welcome_t *welcome_message)

@@ -88,7 +88,8 @@ static void talk(const fw_dialogue_t *dialogue, fw_session_t *session, const fw_
         data += end ? line.size + 1 : line.size;
         if (!fw_utf8_valid(line))
             continue; /* closed before, with 1007 */
-        fw_close_t outcome = fw_dialogue_message(dialogue, session, route, line, 1000 * i, WALL_S);
+        fw_close_t outcome =
+            fw_dialogue_message(dialogue, session, route, line, INT64_C(1000) * i, WALL_S);
         require(outcome.reason != NULL);
         require(session->count <= CHANNELS_MAX + 2);
         if (outcome.code != FW_CLOSE_NONE)
@@ -106,10 +107,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     fw_hub_limits_t limits = {.ring = {16, 65536}, .rings_bytes_max = 1 << 20, .linger_ms = 10};
     fw_auth_key_t key = {FW_TEXT_NONE, FW_AUTH_HS256, {secret, sizeof secret - 1}};
+    fw_auth_t *auth = fw_auth_new(&key, 1);
     uint64_t refused = 0;
     fw_dialogue_t dialogue = {
         .hub = fw_hub_new(&limits),
-        .auth = fw_auth_new(&key, 1),
+        .auth = auth,
         .anonymous = true,
         .channels_max = CHANNELS_MAX,
         .refused = &refused,
@@ -134,6 +136,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fw_session_destroy(&session);
     fw_gather_destroy(&gather);
     fw_hub_destroy(&dialogue.hub);
-    fw_auth_destroy((fw_auth_t **)(uintptr_t)&dialogue.auth);
+    fw_auth_destroy(&auth);
     return 0;
 }
