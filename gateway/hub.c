@@ -30,6 +30,7 @@ struct fw_hub {
     size_t marked_capacity;
     uint64_t last_serial;
     size_t audited;      /* place in the registry */
+    size_t audit_owed;   /* channels, in shares of a turn */
     size_t trimmed;      /* place in the registry */
     uint32_t fence_seen; /* under way at the last tick, and since when */
     int64_t fence_seen_ms;
@@ -417,8 +418,12 @@ void fw_hub_suspect(fw_hub_t *self)
 void fw_hub_audit(fw_hub_t *self, uint32_t share)
 {
     size_t count = fw_registry_count(self->channels);
-    size_t visits = (count + share - 1) / share;
-    for (; visits > 0; visits--) {
+    /* What is left of a division is owed to the next call, so that one channel is not always due.
+     */
+    self->audit_owed += count;
+    size_t visits = self->audit_owed / share;
+    self->audit_owed -= visits * share;
+    for (visits = visits < count ? visits : count; visits > 0; visits--) {
         if (self->audited >= count)
             self->audited = 0;
         fw_channel_t *channel = fw_registry_at(self->channels, self->audited++);
