@@ -8,6 +8,7 @@
 
 #include "runtime/health.h"
 #include "runtime/metrics.h"
+#include "runtime/security.h"
 
 typedef struct {
     /* Comma-separated endpoints to bind. */
@@ -28,6 +29,7 @@ typedef struct {
     int64_t history_ms;               /* age of the oldest event kept */
     uint32_t channels_max;
     size_t history_bytes_max; /* of all channels */
+    const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
 } fw_broker_config_t;
 
 typedef struct fw_broker fw_broker_t;

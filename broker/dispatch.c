@@ -204,8 +204,10 @@ static void remove_worker(fw_dispatch_t *self, worker_t *worker);
 
 static bool send_to(fw_dispatch_t *self, fw_dispatch_job_t *job, worker_t *worker, int64_t now_us)
 {
-    fw_job_t message = {job->id, job->attempt + 1, (uint32_t)(self->options.lease_us / 1000),
-                        job->invalidate};
+    fw_job_t message = {.job_id = job->id,
+                        .attempt = job->attempt + 1,
+                        .lease_ms = (uint32_t)(self->options.lease_us / 1000),
+                        .invalidate = job->invalidate};
     if (self->output.send(self->output.context, &worker->peer, &message) < 0) {
         remove_worker(self, worker);
         return false;

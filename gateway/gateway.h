@@ -9,6 +9,7 @@
 
 #include "runtime/health.h"
 #include "runtime/metrics.h"
+#include "runtime/security.h"
 
 typedef struct {
     const char *listen; /* host:port of the public listener; port 0 = a free one */
@@ -36,6 +37,7 @@ typedef struct {
     int64_t drain_delay_ms;       /* unready, still serving */
     int64_t drain_window_ms;      /* sessions are closed over this time */
     uint32_t reconnect_window_ms; /* told to clients */
+    const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
 } fw_gateway_config_t;
 
 typedef struct fw_gateway fw_gateway_t;

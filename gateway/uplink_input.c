@@ -219,6 +219,8 @@ static void take_answer(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us)
     case FW_MESSAGE_JOB_FAILED:
     case FW_MESSAGE_POSITIONS_REQUEST:
     case FW_MESSAGE_REPLAY_REQUEST:
+    case FW_MESSAGE_FIRE_MARK:
+    case FW_MESSAGE_FIRE_MISSING:
         break; /* the pong's arrival is all that counts; the others never come on this link */
     }
 }

@@ -263,11 +263,20 @@ static int decode_job(fw_arena_t *arena, const void *message, fw_message_t *to,
                       fw_refusal_t *ret_refusal)
 {
     const Freshwire__V1__Job *from = message;
-    (void)ret_refusal;
+    if (from->cache_action < FRESHWIRE__V1__CACHE_ACTION__CACHE_ACTION_UNSPECIFIED ||
+        from->cache_action > FRESHWIRE__V1__CACHE_ACTION__CACHE_ACTION_FLUSH)
+        return refuse_value("job.cache_action", "is not an action", 0,
+                            (uint32_t)from->cache_action, ret_refusal);
     to->kind = FW_MESSAGE_JOB;
-    to->job = (fw_job_t){from->job_id, from->attempt, from->lease_ms,
-                         invalidate_of(arena, from->invalidate)};
-    return 0;
+    to->job = (fw_job_t){from->job_id,
+                         from->attempt,
+                         from->lease_ms,
+                         invalidate_of(arena, from->invalidate),
+                         (fw_cache_action_t)from->cache_action,
+                         bytes_of(from->broker)};
+    if (to->job.cache_action != FW_CACHE_OPEN && to->job.cache_action != FW_CACHE_CLOSE)
+        return 0;
+    return check_incarnation("job.broker", from->broker, ret_refusal);
 }
 
 static int decode_done(fw_arena_t *arena, const void *message, fw_message_t *to,
@@ -296,6 +305,26 @@ static int decode_failed(fw_arena_t *arena, const void *message, fw_message_t *t
     return 0;
 }
 
+static int decode_fire_mark(fw_arena_t *arena, const void *message, fw_message_t *to,
+                            fw_refusal_t *ret_refusal)
+{
+    const Freshwire__V1__FireMark *from = message;
+    (void)arena;
+    to->kind = FW_MESSAGE_FIRE_MARK;
+    to->fire_mark = (fw_fire_mark_t){bytes_of(from->incarnation), from->last, from->kept};
+    return check_incarnation("fire_mark.incarnation", from->incarnation, ret_refusal);
+}
+
+static int decode_fire_missing(fw_arena_t *arena, const void *message, fw_message_t *to,
+                               fw_refusal_t *ret_refusal)
+{
+    const Freshwire__V1__FireMissing *from = message;
+    (void)arena;
+    to->kind = FW_MESSAGE_FIRE_MISSING;
+    to->fire_missing = (fw_fire_missing_t){bytes_of(from->incarnation), from->first, from->count};
+    return check_incarnation("fire_missing.incarnation", from->incarnation, ret_refusal);
+}
+
 static int decode_positions_request(fw_arena_t *arena, const void *message, fw_message_t *to,
                                     fw_refusal_t *ret_refusal)
 {
@@ -315,7 +344,7 @@ static int decode_positions_reply(fw_arena_t *arena, const void *message, fw_mes
     to->kind = FW_MESSAGE_POSITIONS_REPLY;
     to->positions_reply = (fw_positions_reply_t){
         from->request_id, positions_of(arena, from->positions, from->n_positions),
-        from->n_positions};
+        from->n_positions, from->unconfirmed != 0};
     return 0;
 }
 
@@ -370,6 +399,7 @@ static int decode_replay_reply(fw_arena_t *arena, const void *message, fw_messag
         .visible = position_of(from->visible),
         .deliveries = deliveries,
         .deliveries_count = from->n_deliveries,
+        .unconfirmed = from->unconfirmed != 0,
     };
     return 0;
 }
@@ -387,6 +417,8 @@ static const struct {
     {MESSAGE(job), decode_job},
     {MESSAGE(job_done), decode_done},
     {MESSAGE(job_failed), decode_failed},
+    {MESSAGE(fire_mark), decode_fire_mark},
+    {MESSAGE(fire_missing), decode_fire_missing},
     {MESSAGE(positions_request), decode_positions_request},
     {MESSAGE(positions_reply), decode_positions_reply},
     {MESSAGE(replay_request), decode_replay_request},

@@ -258,6 +258,8 @@ static Freshwire__V1__Job *job_in(fw_arena_t *arena, const fw_job_t *from)
     to->attempt = from->attempt;
     to->lease_ms = from->lease_ms;
     to->invalidate = invalidate_in(arena, &from->invalidate);
+    to->cache_action = (Freshwire__V1__CacheAction)from->cache_action;
+    to->broker = bytes_in(from->broker);
     return to;
 }
 
@@ -308,6 +310,7 @@ static Freshwire__V1__PositionsReply *positions_reply_in(fw_arena_t *arena,
     to->request_id = from->request_id;
     to->positions = positions_in(arena, from->positions, from->positions_count);
     to->n_positions = from->positions_count;
+    to->unconfirmed = from->unconfirmed;
     return to;
 }
 
@@ -348,6 +351,27 @@ static Freshwire__V1__ReplayReply *replay_reply_in(fw_arena_t *arena, const fw_r
         fill_delivery(arena, &from->deliveries[i], to->deliveries[i]);
     }
     to->n_deliveries = from->deliveries_count;
+    to->unconfirmed = from->unconfirmed;
+    return to;
+}
+
+static Freshwire__V1__FireMark *fire_mark_in(fw_arena_t *arena, const fw_fire_mark_t *from)
+{
+    Freshwire__V1__FireMark *to = fw_arena_take(arena, sizeof *to);
+    freshwire__v1__fire_mark__init(to);
+    to->incarnation = bytes_in(from->incarnation);
+    to->last = from->last;
+    to->kept = from->kept;
+    return to;
+}
+
+static Freshwire__V1__FireMissing *fire_missing_in(fw_arena_t *arena, const fw_fire_missing_t *from)
+{
+    Freshwire__V1__FireMissing *to = fw_arena_take(arena, sizeof *to);
+    freshwire__v1__fire_missing__init(to);
+    to->incarnation = bytes_in(from->incarnation);
+    to->first = from->first;
+    to->count = from->count;
     return to;
 }
 
@@ -385,6 +409,10 @@ static void *message_in(fw_arena_t *arena, const fw_message_t *message)
         return replay_request_in(arena, &message->replay_request);
     case FW_MESSAGE_REPLAY_REPLY:
         return replay_reply_in(arena, &message->replay_reply);
+    case FW_MESSAGE_FIRE_MARK:
+        return fire_mark_in(arena, &message->fire_mark);
+    case FW_MESSAGE_FIRE_MISSING:
+        return fire_missing_in(arena, &message->fire_missing);
     }
     return NULL;
 }

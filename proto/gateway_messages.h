@@ -35,6 +35,7 @@ typedef struct {
     uint64_t request_id;
     const fw_channel_position_t *positions;
     size_t positions_count;
+    bool unconfirmed; /* resets must bypass caches: an unclean start, not flushed yet */
 } fw_positions_reply_t;
 
 typedef struct {
@@ -57,4 +58,5 @@ typedef struct {
     fw_position_t visible;
     const fw_delivery_t *deliveries;
     size_t deliveries_count;
+    bool unconfirmed;
 } fw_replay_reply_t;

@@ -57,6 +57,20 @@ typedef struct {
     fw_event_t event;
 } fw_publish_t;
 
+/* Fire and forget: how far a publisher has counted, and from where it can send again. */
+typedef struct {
+    fw_bytes_t incarnation;
+    uint64_t last;
+    uint64_t kept;
+} fw_fire_mark_t;
+
+/* Fire and forget: what the broker did not get. */
+typedef struct {
+    fw_bytes_t incarnation;
+    uint64_t first;
+    uint32_t count;
+} fw_fire_missing_t;
+
 typedef struct {
     uint64_t request_id;
     fw_text_t id;
@@ -71,11 +85,21 @@ typedef struct {
     uint64_t fresh;
 } fw_publish_ack_t;
 
+/* What a job does to the cache as a whole; see jobs.proto. */
+typedef enum {
+    FW_CACHE_NONE = 0,
+    FW_CACHE_OPEN = 1,
+    FW_CACHE_CLOSE = 2,
+    FW_CACHE_FLUSH = 3,
+} fw_cache_action_t;
+
 typedef struct {
     uint64_t job_id;
     uint32_t attempt;
     uint32_t lease_ms;
     fw_invalidate_t invalidate;
+    fw_cache_action_t cache_action;
+    fw_bytes_t broker; /* OPEN, CLOSE: the broker's incarnation */
 } fw_job_t;
 
 typedef struct {

@@ -20,6 +20,8 @@ typedef enum {
     FW_MESSAGE_POSITIONS_REPLY,
     FW_MESSAGE_REPLAY_REQUEST,
     FW_MESSAGE_REPLAY_REPLY,
+    FW_MESSAGE_FIRE_MARK,
+    FW_MESSAGE_FIRE_MISSING,
 } fw_message_kind_t;
 
 /* One message of any link, as a tagged union. */
@@ -40,6 +42,8 @@ typedef struct {
         fw_positions_reply_t positions_reply;
         fw_replay_request_t replay_request;
         fw_replay_reply_t replay_reply;
+        fw_fire_mark_t fire_mark;
+        fw_fire_missing_t fire_missing;
     };
 } fw_message_t;
 

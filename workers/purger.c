@@ -247,6 +247,8 @@ static void on_message(purger_t *self, const fw_message_t *message, int64_t now_
     case FW_MESSAGE_POSITIONS_REPLY:
     case FW_MESSAGE_REPLAY_REQUEST:
     case FW_MESSAGE_REPLAY_REPLY:
+    case FW_MESSAGE_FIRE_MARK:
+    case FW_MESSAGE_FIRE_MISSING:
         break;
     }
     refused(self, FW_REFUSED_UNEXPECTED, "unexpected message of the broker, ignoring", "");

@@ -7,6 +7,7 @@
 
 #include "runtime/health.h"
 #include "runtime/metrics.h"
+#include "runtime/security.h"
 
 enum { FW_WORKERS_ACTORS_MAX = 8 };
 
@@ -22,6 +23,7 @@ typedef struct {
     uint32_t sweep_count;        /* SCAN COUNT */
     uint32_t sweep_prefix_min;   /* characters that a pattern must begin with; 0 allows any */
     int64_t delay_ms;            /* test aid: answer each job so much later; 0 in production */
+    const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
 } fw_workers_config_t;
 
 typedef struct fw_workers fw_workers_t;

@@ -25,6 +25,7 @@
 #include <czmq.h>
 
 #include "proto/codec.h"
+#include "runtime/security.h"
 
 typedef struct fw_publisher fw_publisher_t;
 
@@ -43,6 +44,7 @@ typedef struct {
     uint32_t in_flight_max; /* events waiting for an acknowledgement, 0 = 1,024; the broker's credit
                                may be lower */
     int64_t timeout_ms; /* an event without an acknowledgement for so long is given up; 0 = 30 s */
+    const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
 } fw_publisher_options_t;
 
 /* What happened to one event; called exactly once for each that fw_publisher_send took, from

@@ -338,8 +338,9 @@ static void positions(fake_broker_t *self, const fw_peer_t *peer,
                                           {self->epoch, channel ? channel->visible : 0}};
     }
     fw_message_t message = {.kind = FW_MESSAGE_POSITIONS_REPLY};
-    message.positions_reply =
-        (fw_positions_reply_t){request->request_id, list, request->channels_count};
+    message.positions_reply = (fw_positions_reply_t){.request_id = request->request_id,
+                                                     .positions = list,
+                                                     .positions_count = request->channels_count};
     answer(self, self->control, peer, FW_LINK_GATEWAY_DOWN, &message);
 }
 

@@ -116,7 +116,8 @@ static bool messages_equal(const fw_message_t *a, const fw_message_t *b)
         return acks_equal(&a->ack, &b->ack);
     case FW_MESSAGE_JOB:
         return SAME(job.job_id) && SAME(job.attempt) && SAME(job.lease_ms) &&
-               invalidates_equal(&a->job.invalidate, &b->job.invalidate);
+               invalidates_equal(&a->job.invalidate, &b->job.invalidate) &&
+               SAME(job.cache_action) && SAME_BYTES(job.broker);
     case FW_MESSAGE_JOB_DONE:
         return SAME(done.job_id) && SAME(done.redis_time) && SAME(done.keys_removed) &&
                SAME_LIST(stamps_equal, done.stamps, done.stamps_count);
@@ -128,7 +129,8 @@ static bool messages_equal(const fw_message_t *a, const fw_message_t *b)
     case FW_MESSAGE_POSITIONS_REPLY:
         return SAME(positions_reply.request_id) &&
                SAME_LIST(channel_positions_equal, positions_reply.positions,
-                         positions_reply.positions_count);
+                         positions_reply.positions_count) &&
+               SAME(positions_reply.unconfirmed);
     case FW_MESSAGE_REPLAY_REQUEST:
         return SAME(replay_request.request_id) && SAME_TEXT(replay_request.channel) &&
                positions_equal(a->replay_request.since, b->replay_request.since) &&
@@ -137,7 +139,14 @@ static bool messages_equal(const fw_message_t *a, const fw_message_t *b)
         return SAME(replay_reply.request_id) && SAME_TEXT(replay_reply.channel) &&
                SAME(replay_reply.status) &&
                positions_equal(a->replay_reply.visible, b->replay_reply.visible) &&
-               SAME_LIST(deliveries_equal, replay_reply.deliveries, replay_reply.deliveries_count);
+               SAME_LIST(deliveries_equal, replay_reply.deliveries,
+                         replay_reply.deliveries_count) &&
+               SAME(replay_reply.unconfirmed);
+    case FW_MESSAGE_FIRE_MARK:
+        return SAME_BYTES(fire_mark.incarnation) && SAME(fire_mark.last) && SAME(fire_mark.kept);
+    case FW_MESSAGE_FIRE_MISSING:
+        return SAME_BYTES(fire_missing.incarnation) && SAME(fire_missing.first) &&
+               SAME(fire_missing.count);
     }
     return false;
 }
