@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <rhonabwy.h>
 
+#include "proto/wildcard.h"
 #include "runtime/alloc.h"
 
 enum { SHA256_SIZE = 32, SHA256_BASE64_SIZE = 43 };
@@ -289,32 +290,6 @@ size_t fw_claims_bytes(const fw_claims_t *self)
     return sizeof *self + self->size;
 }
 
-bool fw_auth_glob(fw_text_t pattern, fw_text_t text)
-{
-    size_t p = 0;
-    size_t t = 0;
-    size_t star = SIZE_MAX; /* behind the last '*' */
-    size_t mark = 0;        /* where the text that it stands for ends so far */
-    while (t < text.size) {
-        if (p < pattern.size && pattern.text[p] == '*') {
-            star = ++p;
-            mark = t;
-        } else if (p < pattern.size &&
-                   (pattern.text[p] == '?' || pattern.text[p] == text.text[t])) {
-            p++;
-            t++;
-        } else if (star != SIZE_MAX) {
-            p = star;
-            t = ++mark;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.size && pattern.text[p] == '*')
-        p++;
-    return p == pattern.size;
-}
-
 static bool permits_room(const fw_claims_t *claims, fw_text_t room)
 {
     if (!claims->limits_rooms)
@@ -322,7 +297,7 @@ static bool permits_room(const fw_claims_t *claims, fw_text_t room)
     const char *glob = claims->texts + claims->user_size + 1;
     for (uint16_t i = 0; i < claims->rooms_count; i++) {
         fw_text_t pattern = fw_text(glob);
-        if (fw_auth_glob(pattern, room))
+        if (fw_wildcard_match(pattern, room))
             return true;
         glob += pattern.size + 1;
     }

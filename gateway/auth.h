@@ -44,8 +44,5 @@ size_t fw_claims_bytes(const fw_claims_t *self);
 /* May a session with these claims (NULL = anonymous) listen to a channel? */
 bool fw_auth_permits(const fw_claims_t *claims, fw_text_t channel);
 
-/* '*' stands for any text, '?' for one byte. */
-bool fw_auth_glob(fw_text_t pattern, fw_text_t text);
-
 /* Compares without telling by its duration where the difference is. */
 bool fw_auth_equal(fw_text_t a, fw_text_t b);

@@ -63,6 +63,9 @@ int fw_config_set_items(fw_config_t *self, size_t option, fw_config_place_t plac
 int fw_config_set_from_file(fw_config_t *self, size_t option, fw_config_place_t place,
                             const char *file, fw_config_error_t *ret_error)
     __attribute__((warn_unused_result));
+/* A number of a kind, with its unit. 0, -EINVAL, or -ERANGE when it has more than 63 bits. */
+int fw_config_parse_number(fw_option_kind_t kind, const char *text, int64_t *ret_number)
+    __attribute__((warn_unused_result));
 bool fw_config_is_secret(const fw_option_t *option);
 /* A number as a user would write it: "5s", "64KiB", "12". */
 void fw_config_format(fw_option_kind_t kind, int64_t number, char ret_text[FW_CONFIG_NUMBER_MAX]);

@@ -89,7 +89,7 @@ static int refuse(const fw_option_t *option, fw_config_place_t place, const char
 }
 
 /* Digits with an optional minus and a unit. */
-static int parse_number(fw_option_kind_t kind, const char *text, int64_t *ret_number)
+int fw_config_parse_number(fw_option_kind_t kind, const char *text, int64_t *ret_number)
 {
     size_t count;
     const unit_t *units = units_of(kind, &count);
@@ -139,7 +139,7 @@ static int set_number(const fw_option_t *option, fw_config_place_t place, const 
                       fw_config_value_t *value, fw_config_error_t *ret_error)
 {
     int64_t number = 0;
-    int result = parse_number(option->kind, text, &number);
+    int result = fw_config_parse_number(option->kind, text, &number);
     if (result == -EINVAL)
         return refuse(option, place, expected(option->kind), text, ret_error);
     if (result == -ERANGE)

@@ -83,6 +83,8 @@ EXPECTED = {
     "publisher_up_publish_bare": "publish { level: ACK_LEVEL_PURGED event { } }",
     "publisher_up_ping": PING,
     "publisher_up_goodbye": GOODBYE,
+    "publisher_up_fire_mark": f"""fire_mark {{ incarnation: "{INCARNATION}"
+        last: 18446744073709551615 kept: 7 }}""",
     "publisher_down_welcome": WELCOME,
     "publisher_down_welcome_bare": BARE_WELCOME,
     "publisher_down_ack": f"""ack {{ request_id: 18446744073709551615 id: "0192f0c1"
@@ -91,6 +93,7 @@ EXPECTED = {
     "publisher_down_ack_bare": "ack { status: PUBLISH_STATUS_OK }",
     "publisher_down_pong": PONG,
     "publisher_down_goodbye": GOODBYE,
+    "publisher_down_fire_missing": f'fire_missing {{ incarnation: "{INCARNATION}" first: 17 count: 3 }}',
     "publisher_down_refusal": REFUSAL,
     "publisher_down_refusal_bare": "refusal { }",
     "worker_up_hello": HELLO,
@@ -105,6 +108,8 @@ EXPECTED = {
     "worker_down_welcome": WELCOME,
     "worker_down_job": f"job {{ job_id: 5 attempt: 2 lease_ms: 1000 {INVALIDATE} }}",
     "worker_down_job_bare": "job { }",
+    "worker_down_job_open": f"""job {{ job_id: 5 attempt: 1 lease_ms: 1000
+        cache_action: CACHE_ACTION_OPEN broker: "{INCARNATION}" }}""",
     "worker_down_pong": PONG,
     "worker_down_goodbye": "goodbye { }",
     "worker_down_refusal": REFUSAL,
@@ -118,13 +123,13 @@ EXPECTED = {
     "gateway_up_ping": PING,
     "gateway_up_goodbye": GOODBYE,
     "gateway_down_welcome": WELCOME,
-    "gateway_down_positions": f"positions {{ request_id: 9 {POSITIONS} }}",
+    "gateway_down_positions": f"positions {{ request_id: 9 {POSITIONS} unconfirmed: true }}",
     "gateway_down_positions_bare": "positions { }",
     "gateway_down_replay": r"""replay { request_id: 10 channel: "room:42"
         status: REPLAY_STATUS_MORE visible { epoch: 7 offset: 99 }
         deliveries { channel: "room:42" position { epoch: 7 offset: 17 } fresh: 1732270000122456
             unconfirmed: true spread_ms: 250 publication: "\n\001x" }
-        deliveries { channel: "room:42" position { epoch: 7 offset: 18 } } }""",
+        deliveries { channel: "room:42" position { epoch: 7 offset: 18 } } unconfirmed: true }""",
     "gateway_down_replay_bare": "replay { status: REPLAY_STATUS_RESET visible { } }",
     "gateway_down_pong": PONG,
     "gateway_down_goodbye": GOODBYE,

@@ -14,6 +14,7 @@ fw_unit_test(proto json_check fw::proto PkgConfig::jansson)
 fw_unit_test(proto json_text fw::proto PkgConfig::jansson)
 fw_unit_test(proto position fw::proto)
 fw_unit_test(proto utf8 fw::proto)
+fw_unit_test(proto wildcard fw::proto)
 fw_unit_test(proto wire_check fw_test_wire)
 # These look behind the codec's interface.
 foreach(topic codec_memory wire_check)
