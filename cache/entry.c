@@ -49,9 +49,10 @@ static int compare_tags(fw_bytes_t a, fw_bytes_t b)
     return (a.size > b.size) - (a.size < b.size);
 }
 
-static int compare_stamps(const void *a, const void *b)
+int fw_cache_stamp_compare(const void *stamp, const void *other)
 {
-    return compare_tags(((const fw_cache_stamp_t *)a)->tag, ((const fw_cache_stamp_t *)b)->tag);
+    return compare_tags(((const fw_cache_stamp_t *)stamp)->tag,
+                        ((const fw_cache_stamp_t *)other)->tag);
 }
 
 /* ---- encoding */
@@ -60,23 +61,23 @@ static int compare_stamps(const void *a, const void *b)
 static int sort_stamps(const fw_cache_entry_t *entry,
                        fw_cache_stamp_t ret_sorted[FW_CACHE_STAMPS_MAX])
 {
-    if (entry->stamps_count > FW_CACHE_STAMPS_MAX) {
+    if (entry->stamps_count == 0 || entry->stamps_count > FW_CACHE_STAMPS_MAX) {
         return -EINVAL;
     }
     for (size_t i = 0; i < entry->stamps_count; i++) {
         const fw_cache_stamp_t *stamp = &entry->stamps[i];
-        if (stamp->stamp == 0 || stamp->tag.size == 0 || stamp->tag.size > FW_CACHE_TAG_SIZE_MAX) {
+        if (stamp->stamp == 0 || stamp->tag.size > FW_CACHE_TAG_SIZE_MAX) {
             return -EINVAL;
         }
         ret_sorted[i] = *stamp;
     }
-    qsort(ret_sorted, entry->stamps_count, sizeof(ret_sorted[0]), compare_stamps);
+    qsort(ret_sorted, entry->stamps_count, sizeof(ret_sorted[0]), fw_cache_stamp_compare);
     for (size_t i = 1; i < entry->stamps_count; i++) {
-        if (compare_stamps(&ret_sorted[i - 1], &ret_sorted[i]) == 0) {
+        if (fw_cache_stamp_compare(&ret_sorted[i - 1], &ret_sorted[i]) == 0) {
             return -EINVAL;
         }
     }
-    return 0;
+    return ret_sorted[0].tag.size == 0 ? 0 : -EINVAL;
 }
 
 static int pack_stamps(const fw_cache_stamp_t *stamps, size_t count, msgpack_sbuffer *ret_packed)
@@ -232,7 +233,7 @@ static bool read_stamp(reader_t *reader, uint64_t *ret_stamp)
 static bool read_stamps(reader_t *reader, fw_cache_entry_t *ret_entry)
 {
     uint64_t count;
-    if (!read_array(reader, &count) || count > FW_CACHE_STAMPS_MAX) {
+    if (!read_array(reader, &count) || count == 0 || count > FW_CACHE_STAMPS_MAX) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {
@@ -242,10 +243,11 @@ static bool read_stamps(reader_t *reader, fw_cache_entry_t *ret_entry)
             !read_stamp(reader, &stamp->stamp)) {
             return false;
         }
-        if (stamp->tag.size == 0 || stamp->tag.size > FW_CACHE_TAG_SIZE_MAX) {
+        /* The empty tag is the smallest: it is first, and the others are not empty. */
+        if (stamp->tag.size > FW_CACHE_TAG_SIZE_MAX || (i == 0 && stamp->tag.size > 0)) {
             return false;
         }
-        if (i > 0 && compare_stamps(stamp - 1, stamp) >= 0) {
+        if (i > 0 && fw_cache_stamp_compare(stamp - 1, stamp) >= 0) {
             return false;
         }
     }
@@ -359,10 +361,10 @@ static bool stamps_reach(const fw_cache_stamp_t *current, size_t count,
 {
     size_t at = 0;
     for (size_t i = 0; i < token->stamps_count; i++) {
-        while (at < count && compare_stamps(&current[at], &token->stamps[i]) < 0) {
+        while (at < count && fw_cache_stamp_compare(&current[at], &token->stamps[i]) < 0) {
             at++;
         }
-        if (at < count && compare_stamps(&current[at], &token->stamps[i]) == 0 &&
+        if (at < count && fw_cache_stamp_compare(&current[at], &token->stamps[i]) == 0 &&
             current[at].stamp < token->stamps[i].stamp) {
             return false;
         }
@@ -387,7 +389,7 @@ fw_cache_verdict_t fw_cache_entry_fresh(const fw_cache_entry_t *entry,
     }
     for (size_t i = 0; i < current_count; i++) {
         if (entry->stamps[i].stamp != current[i].stamp ||
-            compare_stamps(&entry->stamps[i], &current[i]) != 0) {
+            fw_cache_stamp_compare(&entry->stamps[i], &current[i]) != 0) {
             return FW_CACHE_STAMP_CHANGED;
         }
     }

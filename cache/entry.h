@@ -10,9 +10,10 @@
  *   20      8     start_us: Redis time in microseconds when that lease was taken; unsigned,
  *                 big-endian
  *   28      s     stamps: MessagePack array of arrays [tag, stamp], captured before the load.
- *                 tag: str of 1..256 bytes of UTF-8; stamp: positive int up to 2^64-1.
- *                 Ascending by the tag's bytes, no tag twice, at most 64.
- *                 Written in the shortest MessagePack forms; any form is read.
+ *                 First the cache epoch, whose tag is empty: what lacks it is no entry. Then up to
+ *                 64 tags of 1..256 bytes of UTF-8, ascending by their bytes, none twice.
+ *                 tag: str; stamp: positive int up to 2^64-1. Written in the shortest MessagePack
+ *                 forms; any form is read.
  *   28+s    1     flags: bit 0 = the payload is compressed; every other bit is 0
  *   29+s    rest  payload: one MessagePack value; compressed: one zlib stream (RFC 1950), level 1,
  *                 nothing after it. Compressed when larger than 1024 bytes and only if
@@ -20,7 +21,8 @@
  *
  * or a lease, somebody is loading: "CWL1" | nonce (16 bytes). The first 20 bytes of either are its
  * header, which lua/acquire.lua and lua/store.lua compare. The key "<namespace>:t:<tag>" holds a
- * stamp as decimal text; a missing one is a miss, never "not invalidated". */
+ * stamp as decimal text, "<namespace>:epoch" that of the epoch: raising it ends every entry of the
+ * namespace at once. A missing stamp is a miss, never "not invalidated". */
 #pragma once
 
 #include "proto/bytes.h"
@@ -29,7 +31,8 @@ enum {
     FW_CACHE_NONCE_SIZE = 16,
     FW_CACHE_HEADER_SIZE = 4 + FW_CACHE_NONCE_SIZE,
     FW_CACHE_LEASE_SIZE = FW_CACHE_HEADER_SIZE,
-    FW_CACHE_STAMPS_MAX = 64,
+    FW_CACHE_TAGS_MAX = 64,
+    FW_CACHE_STAMPS_MAX = FW_CACHE_TAGS_MAX + 1, /* the tags and the epoch */
     FW_CACHE_TAG_SIZE_MAX = 256,
     FW_CACHE_COMPRESS_ABOVE = 1024,              /* bytes */
     FW_CACHE_PAYLOAD_SIZE_MAX = 8 * 1024 * 1024, /* before compression; a reader's default limit */
@@ -43,7 +46,7 @@ typedef struct {
 typedef struct {
     uint8_t nonce[FW_CACHE_NONCE_SIZE];
     uint64_t start_us;
-    fw_cache_stamp_t stamps[FW_CACHE_STAMPS_MAX]; /* ascending by tag */
+    fw_cache_stamp_t stamps[FW_CACHE_STAMPS_MAX]; /* ascending by tag, so the epoch is first */
     size_t stamps_count;
     fw_bytes_t payload; /* one MessagePack value, never looked into here */
     void *memory;       /* of the decoded payload; freed by fw_cache_entry_clear */
@@ -63,10 +66,13 @@ void fw_cache_lease_write(const uint8_t nonce[FW_CACHE_NONCE_SIZE],
                           uint8_t ret_lease[FW_CACHE_LEASE_SIZE]);
 
 /* Encodes an entry; its stamps may be in any order. The caller frees *ret_data with free(). 0;
- * -EINVAL for too many stamps, a stamp of 0, a tag that is empty, too long or there twice;
+ * -EINVAL without the epoch, for too many stamps, a stamp of 0, a tag too long or there twice;
  * -EMSGSIZE when the payload is empty or larger than FW_CACHE_PAYLOAD_SIZE_MAX; -ENOMEM. */
 int fw_cache_entry_encode(const fw_cache_entry_t *entry, uint8_t **ret_data, size_t *ret_size)
     __attribute__((warn_unused_result));
+
+/* Orders tags: by their bytes, the shorter first when one begins the other. As for qsort. */
+int fw_cache_stamp_compare(const void *stamp, const void *other);
 
 /* Decodes an entry of any origin. Its tags, and a payload that was not compressed, borrow from
  * data. 0; -EPROTO for another version, a lease, or an unknown flag; -EBADMSG when truncated or

@@ -15,17 +15,22 @@
 
 #include "cache/entry.h"
 
-enum { FLAGS_AT_WITHOUT_STAMPS = 29, LIMIT = FW_CACHE_PAYLOAD_SIZE_MAX };
+enum { FLAGS_AT_WITHOUT_TAGS = 32, LIMIT = FW_CACHE_PAYLOAD_SIZE_MAX };
 
 /* Written by Python's struct, msgpack and zlib: one of two tags, and one compressed of 4003 bytes.
  */
-static const char python_plain[] = "43574531000102030405060708090a0b0c0d0e0f0006277d8a032a589292a56"
-                                   "f72673a37cf0006277d8a014c0192a7757365723a34"
-                                   "32cf0006277d8a014c020081a269642a";
+static const char python_plain[] = "43574531000102030405060708090a0b0c0d0e0f0006277d8a032a589392a0c"
+                                   "f0006277d8968b58792a56f72673a37cf0006277d8a014c0192a7757365723a"
+                                   "3432cf0006277d8a014c020081a269642a";
 static const char python_compressed[] =
-    "43574531000102030405060708090a0b0c0d0e0f0006277d8a032a589192a16105017801edd2311100300800b1a14a"
-    "29d2b0850064"
-    "208325c31bf84bbfa9f8290f18608001061860800106186080010618b835b085e7fb4a";
+    "43574531000102030405060708090a0b0c0d0e0f0006277d8a032a589292a00592a16101017801edd2311100300800"
+    "b1"
+    "a14a29d2b0850064208325c31bf84bbfa9f8290f18608001061860800106186080010618b835b085e7fb4a";
+
+/* The stamps of an entry without tags: the epoch's is 5. */
+#define EPOCH_ONLY "\x91\x92\xa0\x05"
+/* The epoch, and the beginning of a second pair. */
+#define TWO "\x92\x92\xa0\x05\x92"
 
 static fw_bytes_t bytes_of(const char *text)
 {
@@ -105,8 +110,8 @@ static void unknown_flags_are_refused(void **state)
     (void)state;
     uint8_t data[128];
     for (unsigned bit = 1; bit < 8; bit++) {
-        size_t size = craft("\x90\x00\xc0", 3, data);
-        data[FLAGS_AT_WITHOUT_STAMPS] = (uint8_t)(1u << bit);
+        size_t size = craft(EPOCH_ONLY "\x00\xc0", 6, data);
+        data[FLAGS_AT_WITHOUT_TAGS] = (uint8_t)(1u << bit);
         assert_int_equal(decode(data, size, LIMIT), -EPROTO);
     }
 }
@@ -135,22 +140,25 @@ static void malformed_stamps_are_refused(void **state)
         size_t size;
     } cases[] = {
         {"not an array", "\x80\x00\xc0", 3},
+        {"no stamps at all", "\x90\x00\xc0", 3},
         {"four billion stamps", "\xdd\xff\xff\xff\xff\x00\xc0", 7},
-        {"65 stamps", "\xdc\x00\x41\x00\xc0", 5},
-        {"a pair of three", "\x91\x93\xa1z\x01\x01\x00\xc0", 8},
-        {"a pair of one", "\x91\x91\xa1z\x00\xc0", 6},
-        {"an empty tag", "\x91\x92\xa0\x01\x00\xc0", 6},
-        {"a tag longer than the value", "\x91\x92\xdb\xff\xff\xff\xff\x01\x00\xc0", 10},
-        {"a tag of bytes", "\x91\x92\xc4\x01z\x01\x00\xc0", 8},
-        {"stamp 0", "\x91\x92\xa1z\x00\x00\xc0", 7},
-        {"negative fixint", "\x91\x92\xa1z\xff\x00\xc0", 7},
-        {"negative int8", "\x91\x92\xa1z\xd0\x80\x00\xc0", 8},
-        {"negative int64", "\x91\x92\xa1z\xd3\xff\xff\xff\xff\xff\xff\xff\xfe\x00\xc0", 15},
-        {"a float", "\x91\x92\xa1z\xca\x00\x00\x00\x01\x00\xc0", 11},
-        {"a text as stamp", "\x91\x92\xa1z\xa1z\x00\xc0", 8},
-        {"tags out of order", "\x92\x92\xa1z\x01\x92\xa1y\x01\x00\xc0", 11},
-        {"a tag twice", "\x92\x92\xa1z\x01\x92\xa1z\x02\x00\xc0", 11},
-        {"no payload", "\x90\x00", 2},
+        {"66 stamps", "\xdc\x00\x42\x00\xc0", 5},
+        {"no epoch", "\x91\x92\xa1z\x01\x00\xc0", 7},
+        {"the epoch twice", TWO "\xa0\x06\x00\xc0", 9},
+        {"epoch 0", "\x91\x92\xa0\x00\x00\xc0", 6},
+        {"a pair of three", "\x92\x92\xa0\x05\x93\xa1z\x01\x01\x00\xc0", 11},
+        {"a pair of one", "\x92\x92\xa0\x05\x91\xa1z\x00\xc0", 9},
+        {"a tag longer than the value", TWO "\xdb\xff\xff\xff\xff\x01\x00\xc0", 13},
+        {"a tag of bytes", TWO "\xc4\x01z\x01\x00\xc0", 11},
+        {"stamp 0", TWO "\xa1z\x00\x00\xc0", 10},
+        {"negative fixint", TWO "\xa1z\xff\x00\xc0", 10},
+        {"negative int8", TWO "\xa1z\xd0\x80\x00\xc0", 11},
+        {"negative int64", TWO "\xa1z\xd3\xff\xff\xff\xff\xff\xff\xff\xfe\x00\xc0", 18},
+        {"a float", TWO "\xa1z\xca\x00\x00\x00\x01\x00\xc0", 14},
+        {"a text as stamp", TWO "\xa1z\xa1z\x00\xc0", 11},
+        {"tags out of order", "\x93\x92\xa0\x05\x92\xa1z\x01\x92\xa1y\x01\x00\xc0", 14},
+        {"a tag twice", "\x93\x92\xa0\x05\x92\xa1z\x01\x92\xa1z\x02\x00\xc0", 14},
+        {"no payload", EPOCH_ONLY "\x00", 5},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         uint8_t data[128];
@@ -164,14 +172,14 @@ static void malformed_stamps_are_refused(void **state)
 static void a_tag_above_the_limit_is_refused(void **state)
 {
     (void)state;
-    uint8_t tail[6 + 257 + 3] = {0x91, 0x92, 0xda, 0x01, 0x01};
-    memset(tail + 5, 'z', 257);
-    memcpy(tail + 5 + 257, "\x01\x00\xc0", 3);
+    uint8_t tail[8 + 257 + 3] = {0x92, 0x92, 0xa0, 0x05, 0x92, 0xda, 0x01, 0x01};
+    memset(tail + 8, 'z', 257);
+    memcpy(tail + 8 + 257, "\x01\x00\xc0", 3);
     uint8_t data[400];
-    assert_int_equal(decode(data, craft(tail, 5 + 257 + 3, data), LIMIT), -EBADMSG);
-    tail[4] = 0x00;
-    memcpy(tail + 5 + 256, "\x01\x00\xc0", 3);
-    assert_int_equal(decode(data, craft(tail, 5 + 256 + 3, data), LIMIT), 0);
+    assert_int_equal(decode(data, craft(tail, 8 + 257 + 3, data), LIMIT), -EBADMSG);
+    tail[7] = 0x00;
+    memcpy(tail + 8 + 256, "\x01\x00\xc0", 3);
+    assert_int_equal(decode(data, craft(tail, 8 + 256 + 3, data), LIMIT), 0);
 }
 
 static void a_decompression_bomb_stops_at_the_limit(void **state)
@@ -180,11 +188,11 @@ static void a_decompression_bomb_stops_at_the_limit(void **state)
     size_t size = (size_t)64 * 1024 * 1024;
     uint8_t *zeros = calloc(size, 1);
     uLongf compressed = compressBound(size);
-    uint8_t *data = malloc(30 + compressed);
-    craft("\x90\x01", 2, data);
-    assert_int_equal(compress2(data + 30, &compressed, zeros, size, 9), Z_OK);
-    assert_int_equal(decode(data, 30 + compressed, LIMIT), -EMSGSIZE);
-    assert_int_equal(decode(data, 30 + compressed, 1024), -EMSGSIZE);
+    uint8_t *data = malloc(33 + compressed);
+    craft(EPOCH_ONLY "\x01", 5, data);
+    assert_int_equal(compress2(data + 33, &compressed, zeros, size, 9), Z_OK);
+    assert_int_equal(decode(data, 33 + compressed, LIMIT), -EMSGSIZE);
+    assert_int_equal(decode(data, 33 + compressed, 1024), -EMSGSIZE);
     free(data);
     free(zeros);
 }
@@ -218,18 +226,24 @@ static void what_no_reader_would_accept_is_not_encoded(void **state)
     uint8_t *data = NULL;
     size_t size = 0;
     fw_cache_entry_t entry = entry_with(bytes_of(""));
+    add_stamp(&entry, "", 1);
     assert_int_equal(fw_cache_entry_encode(&entry, &data, &size), -EMSGSIZE);
     entry.payload = (fw_bytes_t){(const uint8_t *)"x", FW_CACHE_PAYLOAD_SIZE_MAX + 1};
     assert_int_equal(fw_cache_entry_encode(&entry, &data, &size), -EMSGSIZE);
     entry.payload = bytes_of("x");
+    assert_int_equal(fw_cache_entry_encode(&entry, &data, &size), 0);
+    free(data);
+    data = NULL;
     add_stamp(&entry, "a", 0);
     assert_int_equal(fw_cache_entry_encode(&entry, &data, &size), -EINVAL);
-    entry.stamps[0] = (fw_cache_stamp_t){bytes_of(""), 1};
+    entry.stamps[1] = (fw_cache_stamp_t){bytes_of(""), 1};
     assert_int_equal(fw_cache_entry_encode(&entry, &data, &size), -EINVAL);
-    entry.stamps[0] = (fw_cache_stamp_t){{(const uint8_t *)"a", FW_CACHE_TAG_SIZE_MAX + 1}, 1};
+    entry.stamps[1] = (fw_cache_stamp_t){{(const uint8_t *)"a", FW_CACHE_TAG_SIZE_MAX + 1}, 1};
     assert_int_equal(fw_cache_entry_encode(&entry, &data, &size), -EINVAL);
-    entry.stamps[0] = (fw_cache_stamp_t){bytes_of("a"), 1};
+    entry.stamps[1] = (fw_cache_stamp_t){bytes_of("a"), 1};
     add_stamp(&entry, "a", 2);
+    assert_int_equal(fw_cache_entry_encode(&entry, &data, &size), -EINVAL);
+    entry.stamps_count = 0;
     assert_int_equal(fw_cache_entry_encode(&entry, &data, &size), -EINVAL);
     entry.stamps_count = FW_CACHE_STAMPS_MAX + 1;
     assert_int_equal(fw_cache_entry_encode(&entry, &data, &size), -EINVAL);
@@ -244,6 +258,7 @@ static void an_entry_of_python_is_read_and_written_alike(void **state)
     fw_cache_entry_t entry = entry_with(bytes_of("\x81\xa2id*"));
     add_stamp(&entry, "user:42", UINT64_C(1732270000000002));
     add_stamp(&entry, "org:7", UINT64_C(1732270000000001));
+    add_stamp(&entry, "", UINT64_C(1732269990000007));
     uint8_t *data = NULL;
     size_t size = 0;
     assert_int_equal(fw_cache_entry_encode(&entry, &data, &size), 0);
@@ -251,9 +266,10 @@ static void an_entry_of_python_is_read_and_written_alike(void **state)
     assert_memory_equal(data, expected, size);
     fw_cache_entry_t read;
     assert_int_equal(fw_cache_entry_decode((fw_bytes_t){data, size}, LIMIT, &read), 0);
-    assert_int_equal(read.stamps_count, 2);
-    assert_true(fw_bytes_equal(read.stamps[0].tag, bytes_of("org:7")));
-    assert_int_equal(read.stamps[1].stamp, UINT64_C(1732270000000002));
+    assert_int_equal(read.stamps_count, 3);
+    assert_int_equal(read.stamps[0].tag.size, 0);
+    assert_true(fw_bytes_equal(read.stamps[1].tag, bytes_of("org:7")));
+    assert_int_equal(read.stamps[2].stamp, UINT64_C(1732270000000002));
     assert_int_equal(read.start_us, UINT64_C(1732270000122456));
     assert_memory_equal(read.nonce, entry.nonce, FW_CACHE_NONCE_SIZE);
     assert_true(fw_bytes_equal(read.payload, bytes_of("\x81\xa2id*")));
@@ -281,6 +297,7 @@ static void a_compressed_entry_of_python_is_read(void **state)
 static size_t encoded_size(fw_bytes_t payload)
 {
     fw_cache_entry_t entry = entry_with(payload);
+    add_stamp(&entry, "", 5);
     uint8_t *data = NULL;
     size_t size = 0;
     assert_int_equal(fw_cache_entry_encode(&entry, &data, &size), 0);
@@ -297,13 +314,13 @@ static void only_what_shrinks_by_a_tenth_is_compressed(void **state)
     (void)state;
     uint8_t data[4096];
     memset(data, 'a', sizeof(data));
-    assert_int_equal(encoded_size((fw_bytes_t){data, 1024}), 30 + 1024);
+    assert_int_equal(encoded_size((fw_bytes_t){data, 1024}), 33 + 1024);
     assert_true(encoded_size((fw_bytes_t){data, 1025}) < 100);
     srandom(1);
     for (size_t i = 0; i < sizeof(data); i++) {
         data[i] = (uint8_t)random();
     }
-    assert_int_equal(encoded_size((fw_bytes_t){data, sizeof(data)}), 30 + sizeof(data));
+    assert_int_equal(encoded_size((fw_bytes_t){data, sizeof(data)}), 33 + sizeof(data));
 }
 
 static void random_damage_never_harms(void **state)
