@@ -22,7 +22,15 @@ from freshwire.cache import CacheCodecError, _codec, _entry
 NONCE = bytes(range(16))
 
 
-def entry_bytes(stamps=b"\x90", flags=b"\0", payload=b"\xc0", start_us=5, magic=b"CWE1"):
+EPOCH = ("", 3)
+"""What every entry begins with: the stamp of the cache epoch."""
+
+
+def packed(*stamps):
+    return msgpack.packb([list(EPOCH), *stamps])
+
+
+def entry_bytes(stamps=b"\x91\x92\xa0\x03", flags=b"\0", payload=b"\xc0", start_us=5, magic=b"CWE1"):
     return magic + NONCE + struct.pack(">Q", start_us) + stamps + flags + payload
 
 
@@ -35,27 +43,32 @@ HOSTILE = {
     "a lease": _entry.lease(NONCE),
     "another version": entry_bytes(magic=b"CWE2"),
     "truncated before the stamps": entry_bytes()[:28],
-    "truncated after the stamps": entry_bytes()[:29],
+    "truncated in the stamps": entry_bytes()[:30],
+    "truncated after the stamps": entry_bytes()[:32],
+    "no stamps at all": entry_bytes(stamps=b"\x90"),
+    "without the epoch": entry_bytes(stamps=msgpack.packb([["a", 1]])),
+    "the epoch is not first": entry_bytes(stamps=msgpack.packb([["a", 1], ["", 1]])),
+    "the epoch twice": entry_bytes(stamps=packed(["", 3])),
+    "the epoch is zero": entry_bytes(stamps=msgpack.packb([["", 0]])),
     "no payload": entry_bytes(payload=b""),
     "unknown flag": entry_bytes(flags=b"\x02"),
     "every flag": entry_bytes(flags=b"\xff"),
     "stamps are no array": entry_bytes(stamps=b"\x01"),
     "stamps are a map": entry_bytes(stamps=b"\x80"),
-    "stamp without a tag": entry_bytes(stamps=msgpack.packb([[1]])),
-    "three fields": entry_bytes(stamps=msgpack.packb([["a", 1, 2]])),
-    "tag is bytes": entry_bytes(stamps=msgpack.packb([[b"a", 1]])),
-    "tag is empty": entry_bytes(stamps=msgpack.packb([["", 1]])),
-    "tag too long": entry_bytes(stamps=msgpack.packb([["a" * 257, 1]])),
-    "stamp is zero": entry_bytes(stamps=msgpack.packb([["a", 0]])),
-    "stamp is negative": entry_bytes(stamps=msgpack.packb([["a", -1]])),
-    "stamp is a float": entry_bytes(stamps=msgpack.packb([["a", 1.0]])),
-    "stamp is true": entry_bytes(stamps=msgpack.packb([["a", True]])),
-    "tags out of order": entry_bytes(stamps=msgpack.packb([["b", 1], ["a", 1]])),
-    "tag twice": entry_bytes(stamps=msgpack.packb([["a", 1], ["a", 1]])),
-    "65 tags": entry_bytes(stamps=msgpack.packb([[f"{n:03}", 1] for n in range(65)])),
+    "stamp without a tag": entry_bytes(stamps=packed([1])),
+    "three fields": entry_bytes(stamps=packed(["a", 1, 2])),
+    "tag is bytes": entry_bytes(stamps=packed([b"a", 1])),
+    "tag too long": entry_bytes(stamps=packed(["a" * 257, 1])),
+    "stamp is zero": entry_bytes(stamps=packed(["a", 0])),
+    "stamp is negative": entry_bytes(stamps=packed(["a", -1])),
+    "stamp is a float": entry_bytes(stamps=packed(["a", 1.0])),
+    "stamp is true": entry_bytes(stamps=packed(["a", True])),
+    "tags out of order": entry_bytes(stamps=packed(["b", 1], ["a", 1])),
+    "tag twice": entry_bytes(stamps=packed(["a", 1], ["a", 1])),
+    "65 tags": entry_bytes(stamps=packed(*([f"{n:03}", 1] for n in range(65)))),
     "array of four billion": entry_bytes(stamps=b"\xdd\xff\xff\xff\xff"),
     "text of four billion": entry_bytes(stamps=b"\x91\x92\xdb\xff\xff\xff\xff"),
-    "tag is no UTF-8": entry_bytes(stamps=b"\x91\x92\xa1\xff\x01"),
+    "tag is no UTF-8": entry_bytes(stamps=b"\x92\x92\xa0\x03\x92\xa1\xff\x01"),
     "arrays without end": entry_bytes(stamps=b"\x91" * 100_000),
     "compressed garbage": entry_bytes(flags=b"\1", payload=b"garbage"),
     "compressed and truncated": entry_bytes(flags=b"\1", payload=zlib.compress(b"x" * 99)[:-3]),
@@ -84,7 +97,7 @@ def test_payload_limit_is_exact():
         assert _entry.decode(value, len(payload)).payload == payload
         assert _entry.decode(value, len(payload) - 1) is None
     with pytest.raises(CacheCodecError, match="at most"):
-        _entry.encode(NONCE, 1, [], bytes(_entry.PAYLOAD_SIZE_MAX + 1))
+        _entry.encode(NONCE, 1, [EPOCH], bytes(_entry.PAYLOAD_SIZE_MAX + 1))
 
 
 @settings(max_examples=500, deadline=None)
@@ -99,7 +112,7 @@ def test_random_bytes_never_raise(data):
 
 
 def test_every_truncation_and_flipped_bit_of_an_entry_is_read_or_a_miss():
-    value = _entry.encode(NONCE, 7, [("a", 1), ("b", 2**40)], msgpack.packb(list(range(600))))
+    value = _entry.encode(NONCE, 7, [EPOCH, ("a", 1), ("b", 2**40)], msgpack.packb(list(range(600))))
     assert value[-1:] and _entry.decode(value)
     for size in range(len(value)):
         assert _entry.decode(value[:size]) is None
@@ -119,35 +132,38 @@ def test_every_truncation_and_flipped_bit_of_an_entry_is_read_or_a_miss():
 
 
 def test_entry_bytes_are_those_of_the_layout():
-    value = _entry.encode(NONCE, 0x0102030405060708, [("a", 1), ("tag", 300)], b"\xc0")
+    value = _entry.encode(NONCE, 0x0102030405060708, [EPOCH, ("a", 1), ("tag", 300)], b"\xc0")
     expected = (
         b"CWE1" + NONCE + bytes((1, 2, 3, 4, 5, 6, 7, 8))
-        + b"\x92\x92\xa1a\x01\x92\xa3tag\xcd\x01\x2c"
+        + b"\x93\x92\xa0\x03\x92\xa1a\x01\x92\xa3tag\xcd\x01\x2c"
         + b"\x00\xc0"
     )  # fmt: skip
     assert value == expected
     entry = _entry.decode(value)
     assert entry.nonce == NONCE
     assert entry.start_us == 0x0102030405060708
-    assert entry.stamps == (("a", 1), ("tag", 300))
+    assert entry.stamps == (EPOCH, ("a", 1), ("tag", 300))
     assert entry.payload == b"\xc0"
 
 
 def test_any_form_of_the_stamps_is_read():
-    long_forms = b"\xdd\0\0\0\x01" + b"\xdc\0\x02" + b"\xda\0\x01a" + b"\xd3" + struct.pack(">q", 9)
-    assert _entry.decode(entry_bytes(stamps=long_forms)).stamps == (("a", 9),)
-    largest = msgpack.packb([["a", 2**64 - 1]])
-    assert _entry.decode(entry_bytes(stamps=largest)).stamps == (("a", 2**64 - 1),)
+    long_forms = b"\xdd\0\0\0\x02" + b"\x92\xdb\0\0\0\0\xcc\x03"
+    long_forms += b"\xdc\0\x02" + b"\xda\0\x01a" + b"\xd3" + struct.pack(">q", 9)
+    assert _entry.decode(entry_bytes(stamps=long_forms)).stamps == (EPOCH, ("a", 9))
+    largest = packed(["a", 2**64 - 1])
+    assert _entry.decode(entry_bytes(stamps=largest)).stamps == (EPOCH, ("a", 2**64 - 1))
+    most = packed(*([f"{number:02}", 1] for number in range(64)))
+    assert len(_entry.decode(entry_bytes(stamps=most)).stamps) == 65
 
 
 def test_only_what_becomes_smaller_is_compressed():
     randomness = random.Random(1)
-    at_limit = _entry.encode(NONCE, 1, [], b"x" * 1024)
-    above = _entry.encode(NONCE, 1, [], b"x" * 1025)
-    noise = _entry.encode(NONCE, 1, [], randomness.randbytes(5000))
-    assert (at_limit[29], above[29], noise[29]) == (0, 1, 0)
-    assert zlib.decompress(above[30:]) == b"x" * 1025
-    assert above[30:32] == b"\x78\x01"  # Level 1.
+    at_limit = _entry.encode(NONCE, 1, [EPOCH], b"x" * 1024)
+    above = _entry.encode(NONCE, 1, [EPOCH], b"x" * 1025)
+    noise = _entry.encode(NONCE, 1, [EPOCH], randomness.randbytes(5000))
+    assert (at_limit[32], above[32], noise[32]) == (0, 1, 0)
+    assert zlib.decompress(above[33:]) == b"x" * 1025
+    assert above[33:35] == b"\x78\x01"  # Level 1.
 
 
 def test_tags_are_sorted_by_their_bytes_and_each_once():
@@ -216,7 +232,7 @@ json_like = st.recursive(
     st.dictionaries(st.text(min_size=1, max_size=20), st.integers(1, 2**64 - 1), max_size=8),
 )
 def test_what_is_written_is_read(value, tags):
-    stamps = [(tag, tags[tag]) for tag in _entry.sort_tags(list(tags))]
+    stamps = [EPOCH, *((tag, tags[tag]) for tag in _entry.sort_tags(list(tags)))]
     entry = _entry.decode(_entry.encode(NONCE, 99, stamps, _codec.pack(value)))
     assert entry.stamps == tuple(stamps)
     assert _codec.unpack(entry.payload) == value

@@ -22,8 +22,16 @@ from freshwire.cache import _algorithm, _entry
 from freshwire.cache._algorithm import BYPASS, LOAD, Command, Commands, Get, Outcome, Plan, Status
 
 ENTRY = "fw:c:x"
-TAGS = ("a", "b")
-STAMPS = ("fw:t:a", "fw:t:b")
+TAGS = ("", "a", "b")
+EPOCH = "fw:epoch"
+STAMPS = (EPOCH, "fw:t:a", "fw:t:b")
+PURGES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
+    "tags": (("a",), ("fw:t:a",), ()),
+    "key": ((), (), (ENTRY,)),
+    "both": (("a",), ("fw:t:a",), (ENTRY,)),
+    "epoch": (("",), (EPOCH,), ()),
+}
+"""What an event makes stale: tags, their stamps, literal keys."""
 LAG = 45
 """Steps that a database replica may be behind, or two Redis clocks apart."""
 
@@ -56,6 +64,12 @@ def stamps_after_load(plan: Plan, randomness: random.Random) -> Generator[Any, A
 def missing_stamp_is_zero(plan: Plan, randomness: random.Random) -> Generator[Any, Any, Outcome]:
     """Ours, but a stamp that is missing starts again at 1, as a counter does."""
     return (yield from _changed(plan, randomness, "seed"))
+
+
+def without_epoch(plan: Plan, randomness: random.Random) -> Generator[Any, Any, Outcome]:
+    """Ours, but the first stamp is one that nobody raises."""
+    stamps = ("fw:t:nobody", *plan.stamp_keys[1:])
+    return (yield from _algorithm.read(replace(plan, stamp_keys=stamps), randomness))
 
 
 def _changed(plan: Plan, randomness: random.Random, what: str) -> Generator[Any, Any, Outcome]:
@@ -96,7 +110,7 @@ def _changed(plan: Plan, randomness: random.Random, what: str) -> Generator[Any,
 class Scenario:
     """What may happen, and what readers bring along."""
 
-    purges: tuple[str, ...] = ("tags", "key", "both")
+    purges: tuple[str, ...] = ("tags", "key", "both", "epoch")
     slow_loads: bool = False
     evictions: bool = False
     failovers: bool = False
@@ -258,8 +272,7 @@ class World:
                 self.log(f"writer: {version} released unconfirmed")
                 for _ in range(self.random.randrange(20)):
                     yield
-            tags, stamps = (TAGS[:1], STAMPS[:1]) if kind != "key" else ((), ())
-            keys = (ENTRY,) if kind != "tags" else ()
+            tags, stamps, keys = PURGES[kind]
             steps = _algorithm.purge(tags, stamps, keys, 1_000_000)
             purged = yield from self.drive(steps, "purge", None)
             event.token = purged.fresh
@@ -310,6 +323,10 @@ SAFE = {
         late_purges=True,
         token=True,
     ),
+    "the epoch alone": Scenario(slow_loads=True, evictions=True, purges=("epoch",)),
+    "the epoch, failover with the token": Scenario(
+        slow_loads=True, failovers=True, late_purges=True, token=True, purges=("epoch", "tags")
+    ),
     "lagging replica, with hold-off": Scenario(
         slow_loads=True, replica=True, purges=("tags",), hold_off=LAG, token=True
     ),
@@ -337,6 +354,10 @@ KNOWN_BAD = {
     "naive": (naive, Scenario(purges=("key",))),
     "no compare at the store": (without_compare, Scenario(purges=("key",), slow_loads=True)),
     "stamps read after the load": (stamps_after_load, Scenario(purges=("tags",), slow_loads=True)),
+    "readers that do not know the epoch": (
+        without_epoch,
+        Scenario(purges=("epoch",), slow_loads=True),
+    ),
     "a missing stamp counts from 1": (
         missing_stamp_is_zero,
         Scenario(purges=("tags",), evictions=True, counter_stamps=True, slow_loads=True),

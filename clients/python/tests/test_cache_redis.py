@@ -335,6 +335,45 @@ def test_evicted_stamp_is_a_miss_and_never_fits_an_old_entry(server, cache):
     assert cache.read_sync("k", ["t"], Loader("new")).value == "new"
 
 
+def test_epoch_ends_every_entry_of_its_namespace_at_once(server, cache):
+    other = Cache(server.url, namespace="other")
+    for key in ("one", "two"):
+        cache.read_sync(key, [], Loader("old"))
+    cache.read_sync("tagged", ["t"], Loader("old"))
+    other.read_sync("one", [], Loader("theirs"))
+    before = int(server.client().get("fw:epoch"))
+    purged = cache.flush_sync()
+    assert before < purged.stamps[""] <= purged.fresh
+    for key, tags in (("one", []), ("two", []), ("tagged", ["t"])):
+        assert cache.read_sync(key, tags, Loader("new")).value == "new"
+        assert cache.read_sync(key, tags, Loader()).status is Status.HIT
+    assert other.read_sync("one", [], Loader()).value == "theirs"
+
+    def load_while_flushed():
+        cache.flush_sync()
+        return "old"
+
+    assert cache.get_or_load_sync("k", [], load_while_flushed) == "old"
+    assert cache.get_or_load_sync("k", [], Loader("new")) == "new"
+    server.client().delete("fw:epoch")  # Evicted: nothing is known to be valid.
+    assert cache.get_or_load_sync("k", [], Loader("newer")) == "newer"
+    assert server.client().exists("fw:t:") == 0
+    for purge in (cache.purge_sync, cache.invalidation):
+        with pytest.raises((CacheError, ValueError), match="not empty"):
+            purge(tags=[""])
+    other.close_sync()
+
+
+def test_entry_of_a_version_without_the_epoch_is_a_miss(server, cache):
+    cache.read_sync("k", ["t"], Loader("old"))
+    raw = server.client().get("fw:c:k")
+    entry = _entry.decode(raw)
+    without = _entry.encode(entry.nonce, entry.start_us, entry.stamps[1:], entry.payload)
+    server.client().set("fw:c:k", without)
+    outcome = cache.read_sync("k", ["t"], Loader("new"))
+    assert (outcome.value, outcome.status, outcome.stored) == ("new", Status.MISS, True)
+
+
 def test_many_readers_of_one_key_load_once(cache):
     loader = Loader()
 
@@ -384,7 +423,8 @@ def test_entry_in_redis_has_the_shared_layout(server, cache):
     entry = _entry.decode(raw)
     assert raw[:4] == b"CWE1"
     assert len(raw) < 500  # Compressed.
-    assert [tag for tag, _ in entry.stamps] == ["a", "b"]
+    assert [tag for tag, _ in entry.stamps] == ["", "a", "b"]
+    assert str(dict(entry.stamps)[""]).encode() == server.client().get("fw:epoch")
     assert str(dict(entry.stamps)["a"]).encode() == server.client().get("fw:t:a")
 
 

@@ -16,6 +16,7 @@ What makes a stale entry impossible:
     lease, and the store, which compares, does nothing.
   - A stamp that is not in Redis is a miss, never "not invalidated". It is seeded with a value that
     no entry can hold.
+  - Every entry also carries the cache epoch, the stamp of an empty tag: raising it ends them all.
   - A reader who knows of an invalidation brings its time. An entry whose fill began at or before
     it is not served, even if Redis lost the purge.
   - When Redis does not answer, the value is loaded and not stored.
@@ -116,7 +117,7 @@ class Plan:
 
     entry_key: str
     tags: tuple[str, ...]
-    """Ascending (`_entry.sort_tags`)."""
+    """The epoch's, then the reader's, ascending (`_entry.sort_tags`)."""
     stamp_keys: tuple[str, ...]
     ttl_ms: int
     stamp_ttl_ms: int
@@ -194,17 +195,16 @@ def _stamp(reply: bytes | None) -> int:
 def _fill(plan: Plan, status: Status, header: bytes) -> Generator[Operation, Any, Outcome | None]:
     """Takes the lease, loads, stores. None when somebody else has the lease."""
     lease = _entry.lease(os.urandom(_entry.NONCE_SIZE))
-    commands: list[Command] = [Script("acquire", (plan.entry_key,), (header, lease, plan.lease_ms))]
-    if plan.stamp_keys:
-        commands.append(Script("capture", plan.stamp_keys, (plan.stamp_ttl_ms,)))
-    replies = yield Commands(tuple(commands))
+    acquire = Script("acquire", (plan.entry_key,), (header, lease, plan.lease_ms))
+    capture = Script("capture", plan.stamp_keys, (plan.stamp_ttl_ms,))
+    replies = yield Commands((acquire, capture))
     if _failure(replies):
         return (yield from _load_only(plan, status, "Redis did not answer"))
     granted, start = replies[0]
     if not granted:
         return None
     start_us = int(start)
-    stamps = [_stamp(reply) for reply in replies[1]] if plan.stamp_keys else []
+    stamps = [_stamp(reply) for reply in replies[1]]
     release = Commands((Script("release", (plan.entry_key,), (lease,)),))
     try:
         value = yield LOAD

@@ -21,7 +21,7 @@ from freshwire.events import Invalidate
 
 from . import _algorithm, context
 from ._algorithm import BYPASS, Fresh, Outcome, Plan, Purged, Status
-from ._entry import PAYLOAD_SIZE_MAX, sort_tags
+from ._entry import EPOCH_TAG, PAYLOAD_SIZE_MAX, sort_tags
 from ._redis import AsyncRedis, SyncRedis
 from ._template import Template, limit_key
 
@@ -232,6 +232,8 @@ class Cache:
         """What to publish so that these entries are purged: `keys` are those of this cache,
         `patterns` match literal Redis keys of other programs."""
         asked = Invalidate(keys, tags, patterns)
+        if EPOCH_TAG in asked.tags:
+            raise ValueError("a tag is not empty; flush() is for everything")
         return Invalidate([self._entry_key(key) for key in asked.keys], asked.tags, asked.patterns)
 
     async def purge(
@@ -246,10 +248,7 @@ class Cache:
         `keys` are those of this cache; the ones in `invalidate` are literal Redis keys, and its
         patterns are left to the workers. CacheError when Redis did not do it.
         """
-        try:
-            return cast(Purged, await self._drive(self._purge_steps(invalidate, keys, tags), None))
-        except Exception as error:
-            raise CacheError(f"not purged: {error}") from error
+        return await self._purged(self._purge_steps(invalidate, keys, tags))
 
     def purge_sync(
         self,
@@ -259,10 +258,16 @@ class Cache:
         tags: str | Iterable[str] = (),
     ) -> Purged:
         """As `purge`, for threads."""
-        try:
-            return cast(Purged, self._drive_sync(self._purge_steps(invalidate, keys, tags), None))
-        except Exception as error:
-            raise CacheError(f"not purged: {error}") from error
+        return self._purged_sync(self._purge_steps(invalidate, keys, tags))
+
+    async def flush(self) -> Purged:
+        """Makes every entry of the namespace stale at once, by its epoch. CacheError when Redis did
+        not do it."""
+        return await self._purged(self._bump_steps([EPOCH_TAG], []))
+
+    def flush_sync(self) -> Purged:
+        """As `flush`, for threads."""
+        return self._purged_sync(self._bump_steps([EPOCH_TAG], []))
 
     # ---- the rest
 
@@ -283,7 +288,7 @@ class Cache:
         return f"{self._namespace}:c:{limit_key(key)}"
 
     def _stamp_key(self, tag: str) -> str:
-        return f"{self._namespace}:t:{tag}"
+        return f"{self._namespace}:t:{tag}" if tag != EPOCH_TAG else f"{self._namespace}:epoch"
 
     def _check_ttl(self, ttl_ms: int) -> None:
         if ttl_ms <= 0 or 2 * ttl_ms > self._stamp_ttl_ms:
@@ -300,7 +305,7 @@ class Cache:
     ) -> Plan:
         if isinstance(tags, str):
             raise TypeError("tags is a list of texts, not one text")
-        ordered = sort_tags(list(tags))
+        ordered = (EPOCH_TAG, *sort_tags(list(tags)))
         ttl_ms = self._ttl_ms if ttl is None else _milliseconds(ttl)
         self._check_ttl(ttl_ms)
         if fresh is None:
@@ -310,7 +315,7 @@ class Cache:
             fresh = context.parse_fresh(fresh)
         return Plan(
             entry_key=self._entry_key(key),
-            tags=tuple(ordered),
+            tags=ordered,
             stamp_keys=tuple(map(self._stamp_key, ordered)),
             ttl_ms=ttl_ms,
             stamp_ttl_ms=self._stamp_ttl_ms,
@@ -328,10 +333,24 @@ class Cache:
     ) -> Any:
         mine = self.invalidation(keys=keys, tags=tags)
         literal = invalidate or Invalidate()
-        all_tags = sorted({*mine.tags, *literal.tags})
-        stamp_keys = [self._stamp_key(tag) for tag in all_tags]
-        all_keys = [*mine.keys, *literal.keys]
-        return _algorithm.purge(all_tags, stamp_keys, all_keys, self._stamp_ttl_ms)
+        all_tags = sorted({*mine.tags, *literal.tags} - {EPOCH_TAG})
+        return self._bump_steps(all_tags, [*mine.keys, *literal.keys])
+
+    def _bump_steps(self, tags: Sequence[str], literal_keys: Sequence[str]) -> Any:
+        stamp_keys = [self._stamp_key(tag) for tag in tags]
+        return _algorithm.purge(tags, stamp_keys, literal_keys, self._stamp_ttl_ms)
+
+    async def _purged(self, steps: Any) -> Purged:
+        try:
+            return cast(Purged, await self._drive(steps, None))
+        except Exception as error:
+            raise CacheError(f"not purged: {error}") from error
+
+    def _purged_sync(self, steps: Any) -> Purged:
+        try:
+            return cast(Purged, self._drive_sync(steps, None))
+        except Exception as error:
+            raise CacheError(f"not purged: {error}") from error
 
     async def _drive(self, steps: Any, loader: Callable[[], Awaitable[Any]] | None) -> Any:
         reply: Any = None

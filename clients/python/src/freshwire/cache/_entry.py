@@ -4,11 +4,13 @@
     0       4     "CWE1"
     4       16    nonce of the lease under which the entry was filled
     20      8     start_us, Redis time when that lease was taken; big-endian
-    28      s     stamps: MessagePack [[tag, stamp] …], ascending by the tag's bytes
+    28      s     stamps: MessagePack [[tag, stamp] …], ascending by the tag's bytes; the first is
+                  that of the cache epoch, whose tag is empty
     28+s    1     flags: bit 0 = the payload is compressed
     29+s    rest  payload: one MessagePack value, or one zlib stream that holds it
 
-or a lease: "CWL1" and a nonce. Pure. What cannot be read is a miss, whatever it is.
+or a lease: "CWL1" and a nonce. Pure. What cannot be read is a miss, whatever it is; so is an entry
+without the epoch.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ ENTRY_MAGIC = b"CWE1"
 LEASE_MAGIC = b"CWL1"
 NONCE_SIZE = 16
 HEADER_SIZE = 4 + NONCE_SIZE
-STAMPS_MAX = 64
+EPOCH_TAG = ""
+"""The implicit tag of every entry: raising its stamp empties the cache at once."""
+TAGS_MAX = 64
+STAMPS_MAX = TAGS_MAX + 1
 TAG_SIZE_MAX = 256
 COMPRESS_ABOVE = 1024
 PAYLOAD_SIZE_MAX = 8 * 1024 * 1024
@@ -48,8 +53,8 @@ class Entry:
 def sort_tags(tags: Sequence[str]) -> list[str]:
     """The order of tags in an entry, each once. ValueError for one that no entry can carry."""
     encoded = sorted({tag.encode("utf-8") for tag in tags})
-    if len(encoded) > STAMPS_MAX:
-        raise ValueError(f"an entry carries at most {STAMPS_MAX} tags, not {len(encoded)}")
+    if len(encoded) > TAGS_MAX:
+        raise ValueError(f"an entry carries at most {TAGS_MAX} tags, not {len(encoded)}")
     for tag in encoded:
         if not 0 < len(tag) <= TAG_SIZE_MAX:
             raise ValueError(f"a tag has 1 to {TAG_SIZE_MAX} bytes: {tag[:40]!r}")
@@ -120,7 +125,7 @@ def _check_stamps(packed: object) -> tuple[tuple[str, int], ...] | None:
     if not isinstance(packed, list):
         return None
     stamps: list[tuple[str, int]] = []
-    before = b""
+    before: bytes | None = None
     for pair in packed:
         if not isinstance(pair, list) or len(pair) != 2:
             return None
@@ -129,11 +134,13 @@ def _check_stamps(packed: object) -> tuple[tuple[str, int], ...] | None:
         if type(tag) is not str or type(stamp) is not int or stamp <= 0:
             return None
         encoded = tag.encode("utf-8")
-        if encoded <= before:  # Empty, out of order, or there twice.
+        if before is None and encoded:  # The epoch is missing.
+            return None
+        if before is not None and encoded <= before:  # Out of order, or there twice.
             return None
         before = encoded
         stamps.append((tag, stamp))
-    return tuple(stamps)
+    return tuple(stamps) or None
 
 
 def _inflate(data: bytes, limit: int) -> bytes | None:
