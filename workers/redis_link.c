@@ -9,7 +9,7 @@
 #include "runtime/backoff.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
-#include "workers/redis_resolve.h"
+#include "runtime/resolve.h"
 
 enum { RUN_ID_SIZE = 40, HANDSHAKE_ARGUMENTS_MAX = 3, DETAIL_SIZE = 128 };
 
@@ -24,9 +24,9 @@ struct fw_redis_link {
     zloop_t *loop;
     fw_redis_link_config_t config;
     fw_redis_link_state_t state;
-    fw_redis_resolve_t *resolve; /* while the name is looked up */
-    redisAsyncContext *redis;    /* hiredis frees it by itself: see on_cleanup */
-    zmq_pollitem_t polled;       /* what the loop watches; fd -1 = nothing */
+    fw_resolve_t *resolve;    /* while the name is looked up */
+    redisAsyncContext *redis; /* hiredis frees it by itself: see on_cleanup */
+    zmq_pollitem_t polled;    /* what the loop watches; fd -1 = nothing */
     bool want_read, want_write;
     pending_t *pending; /* a ring */
     size_t pending_first, pending_count, pending_capacity;
@@ -373,15 +373,12 @@ static void connect_now(fw_redis_link_t *self, int64_t now_ms)
     const char *host = self->config.address.host;
     self->progress_ms = now_ms;
     set_state(self, FW_REDIS_LINK_CONNECTING);
-    if (!host[0] || !fw_redis_resolve_needed(host)) {
+    if (!host[0] || !fw_resolve_needed(host)) {
         open_connection(self, host, now_ms);
         return;
     }
     /* A look-up that was slow the last time is still going on: it is not begun a second time. */
-    if (!self->resolve) {
-        self->resolve = fw_redis_resolve_start(host);
-    }
-    if (!self->resolve) {
+    if (!self->resolve && fw_resolve_start(host, &self->resolve) != 0) {
         closed(self, FW_REDIS_LOST, "cannot look up the host name");
     }
 }
@@ -389,17 +386,18 @@ static void connect_now(fw_redis_link_t *self, int64_t now_ms)
 /* Goes on when the name is known. */
 static void watch_resolve(fw_redis_link_t *self, int64_t now_ms)
 {
-    char address[INET6_ADDRSTRLEN];
-    int result = fw_redis_resolve_result(self->resolve, address);
+    fw_addresses_t addresses;
+    int result = fw_resolve_result(self->resolve, &addresses);
     if (result == -EINPROGRESS) {
         if (now_ms - self->progress_ms >= self->config.timeout_ms) {
             closed(self, FW_REDIS_LOST, "the name server is silent");
         }
         return;
     }
-    fw_redis_resolve_destroy(&self->resolve);
+    fw_resolve_destroy(&self->resolve);
     if (result == 0) {
-        open_connection(self, address, now_ms);
+        /* Each try that failed makes the next one use another address. */
+        open_connection(self, addresses.text[self->backoff.attempt % addresses.count], now_ms);
     } else {
         closed(self, FW_REDIS_LOST, "the host name is unknown");
     }
@@ -463,7 +461,7 @@ void fw_redis_link_destroy(fw_redis_link_t **self_p)
     if (self->redis) {
         end_connection(self);
     }
-    fw_redis_resolve_destroy(&self->resolve);
+    fw_resolve_destroy(&self->resolve);
     free(self->pending);
     free(self);
     *self_p = NULL;
