@@ -9,6 +9,8 @@
 #include "runtime/alloc.h"
 #include "workers/glob.h"
 
+enum { EPOCH_EXTRA = 6 }; /* what the key of the epoch has besides the name space */
+
 /* Job, texts and bytes are one block; this is where the next of each goes. */
 typedef struct {
     fw_text_t *text;
@@ -50,8 +52,17 @@ static bool add_literal(cursor_t *cursor, fw_text_t pattern)
     return true;
 }
 
+/* The stamp that every entry of the cache carries. */
+static void add_epoch(cursor_t *cursor, const char *name_space)
+{
+    int size = snprintf(cursor->bytes, FW_PURGE_NAME_SPACE_SIZE_MAX + EPOCH_EXTRA + 1, "%s:epoch",
+                        name_space);
+    *cursor->text++ = (fw_text_t){cursor->bytes, (size_t)size};
+    cursor->bytes += size + 1;
+}
+
 static void copy_invalidate(fw_purge_job_t *self, const fw_invalidate_t *from, const char *prefix,
-                            cursor_t *cursor)
+                            const char *name_space, cursor_t *cursor)
 {
     self->keys = cursor->text;
     for (size_t i = 0; i < from->keys_count; i++) {
@@ -67,6 +78,10 @@ static void copy_invalidate(fw_purge_job_t *self, const fw_invalidate_t *from, c
     for (size_t i = 0; i < from->tags_count; i++) {
         add_text(cursor, prefix, self->tag_at, from->tags[i]);
     }
+    if (self->action == FW_CACHE_FLUSH) {
+        add_epoch(cursor, name_space);
+        self->tags_count++;
+    }
     self->patterns = cursor->text;
     for (size_t i = 0; i < from->patterns_count; i++) {
         bool literal = false;
@@ -77,28 +92,67 @@ static void copy_invalidate(fw_purge_job_t *self, const fw_invalidate_t *from, c
     self->patterns_count = (size_t)(cursor->text - self->patterns);
 }
 
+/* Makes the block; cursor is where the texts and their bytes go. */
+static fw_purge_job_t *make(size_t texts, size_t stamps, size_t bytes, cursor_t *ret_cursor)
+{
+    size_t texts_at = sizeof(fw_purge_job_t);
+    size_t stamps_at = texts_at + texts * sizeof(fw_text_t);
+    size_t bytes_at = stamps_at + stamps * sizeof(fw_stamp_t);
+    char *block = fw_alloc(1, bytes_at + bytes + 1);
+    fw_purge_job_t *self = (void *)block;
+    self->bytes = bytes_at + bytes;
+    self->stamps = (void *)(block + stamps_at);
+    *ret_cursor = (cursor_t){(void *)(block + texts_at), block + bytes_at};
+    return self;
+}
+
 fw_purge_job_t *fw_purge_job_new(const fw_job_t *job, const char *name_space, int64_t received_us)
 {
     char prefix[FW_PURGE_NAME_SPACE_SIZE_MAX + 4];
     int prefix_size = snprintf(prefix, sizeof(prefix), "%s:t:", name_space);
     assert(prefix_size > 0 && (size_t)prefix_size < sizeof(prefix));
     const fw_invalidate_t *from = &job->invalidate;
-    size_t texts = from->keys_count + from->tags_count + from->patterns_count;
+    bool flush = job->cache_action == FW_CACHE_FLUSH;
+    size_t stamps = from->tags_count + flush;
+    size_t texts = from->keys_count + stamps + from->patterns_count;
     size_t bytes = total_size(from->keys, from->keys_count, 1) +
                    total_size(from->tags, from->tags_count, (size_t)prefix_size + 1) +
-                   total_size(from->patterns, from->patterns_count, 1);
-    size_t texts_at = sizeof(fw_purge_job_t);
-    size_t stamps_at = texts_at + texts * sizeof(fw_text_t);
-    size_t bytes_at = stamps_at + from->tags_count * sizeof(fw_stamp_t);
-    char *block = fw_alloc(1, bytes_at + bytes);
-    fw_purge_job_t *self = (void *)block;
+                   total_size(from->patterns, from->patterns_count, 1) +
+                   (flush ? strlen(name_space) + EPOCH_EXTRA + 1 : 0);
+    cursor_t cursor;
+    fw_purge_job_t *self = make(texts, stamps, bytes, &cursor);
     self->job_id = job->job_id;
     self->leases = 1;
     self->received_us = received_us;
-    self->bytes = bytes_at + bytes;
-    self->stamps = (void *)(block + stamps_at);
-    cursor_t cursor = {(void *)(block + texts_at), block + bytes_at};
-    copy_invalidate(self, from, prefix, &cursor);
+    self->action = job->cache_action;
+    if (job->broker.size == sizeof(self->broker)) {
+        memcpy(self->broker, job->broker.data, sizeof(self->broker));
+    }
+    copy_invalidate(self, from, prefix, name_space, &cursor);
+    if (flush) {
+        self->tag_at = 0; /* The epoch is no tag, and who flushes needs no stamps. */
+    }
+    return self;
+}
+
+fw_purge_job_t *fw_purge_job_of(const fw_text_t *keys, size_t keys_count,
+                                const fw_text_t *stamp_keys, size_t stamp_keys_count)
+{
+    cursor_t cursor;
+    fw_purge_job_t *self = make(
+        keys_count + stamp_keys_count, stamp_keys_count,
+        total_size(keys, keys_count, 1) + total_size(stamp_keys, stamp_keys_count, 1), &cursor);
+    self->keys = cursor.text;
+    self->keys_count = keys_count;
+    for (size_t i = 0; i < keys_count; i++) {
+        add_text(&cursor, "", 0, keys[i]);
+    }
+    self->stamp_keys = cursor.text;
+    self->tags_count = stamp_keys_count;
+    for (size_t i = 0; i < stamp_keys_count; i++) {
+        add_text(&cursor, "", 0, stamp_keys[i]);
+    }
+    self->patterns = cursor.text;
     return self;
 }
 

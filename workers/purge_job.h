@@ -4,6 +4,7 @@
 #pragma once
 
 #include "proto/codec.h"
+#include "workers/redis_error.h"
 
 enum { FW_PURGE_REASON_SIZE = 256, FW_PURGE_NAME_SPACE_SIZE_MAX = 64 };
 
@@ -14,7 +15,9 @@ typedef enum {
     FW_PURGE_REFUSED /* part of it can never happen */
 } fw_purge_status_t;
 
-typedef struct {
+typedef struct fw_purge_job fw_purge_job_t;
+
+struct fw_purge_job {
     uint64_t job_id;
     uint32_t leases;     /* answers owed: one for each time that the broker sent the job */
     int64_t received_us; /* monotonic */
@@ -23,20 +26,34 @@ typedef struct {
     size_t keys_count;
     const fw_text_t *stamp_keys; /* "<name space>:t:<tag>" */
     size_t tags_count;
-    size_t tag_at; /* where the tag begins in each of them */
+    size_t
+        tag_at; /* where the tag begins in each of them; 0 = they are no tags, report no stamps */
     const fw_text_t *patterns;
     size_t patterns_count;
+    fw_cache_action_t action;
+    uint8_t broker[FW_INCARNATION_SIZE]; /* OPEN, CLOSE */
+    fw_purge_job_t *whole;               /* what this is a piece of; NULL = of nothing */
+    uint32_t pieces;                     /* that are not merged yet; see purge_piece.h */
+    /* A job of our own: told when it is decided, before it is destroyed. NULL = the broker's. */
+    void (*on_decided)(void *owner, fw_purge_job_t *job);
+    void *owner;
 
     fw_purge_status_t status;
     uint64_t redis_time; /* microseconds, read after the purge */
     uint32_t keys_removed;
     fw_stamp_t *stamps; /* of the tags whose stamp is known; room for tags_count */
     size_t stamps_count;
+    fw_redis_error_t error;            /* when it is not done: what Redis said, if it did */
     char reason[FW_PURGE_REASON_SIZE]; /* why it is not done; printable ASCII */
-} fw_purge_job_t;
+};
 
-/* Copies a job. A pattern that is nothing but escaped or plain text becomes a key. */
+/* Copies a job. A pattern that is nothing but escaped or plain text becomes a key. FLUSH becomes
+ * the stamp of the cache epoch. */
 fw_purge_job_t *fw_purge_job_new(const fw_job_t *job, const char *name_space, int64_t received_us)
+    __attribute__((warn_unused_result));
+/* A job of our own: copies what it is to purge. */
+fw_purge_job_t *fw_purge_job_of(const fw_text_t *keys, size_t keys_count,
+                                const fw_text_t *stamp_keys, size_t stamp_keys_count)
     __attribute__((warn_unused_result));
 void fw_purge_job_destroy(fw_purge_job_t **self_p); /* NULL-safe */
 

@@ -345,9 +345,10 @@ static void decide(fw_purge_plan_t *self, job_t *entry)
         (void)snprintf(what, sizeof(what), "redis %s", fw_redis_error_name(error));
         fw_purge_job_fail(job, fw_redis_error_retryable(error) ? FW_PURGE_FAILED : FW_PURGE_REFUSED,
                           what, self->error_texts[error]);
+        job->error = error;
         return;
     }
-    for (size_t i = 0; i < job->tags_count; i++) {
+    for (size_t i = 0; job->tag_at > 0 && i < job->tags_count; i++) {
         const item_t *item = &self->items[self->job_items[entry->first + job->keys_count + i]];
         if (item->stamp > 0) {
             /* Not the item's name: that belongs to the first job that gave it, and may be gone. */

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "cache/scripts.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -13,8 +12,8 @@
 #include "runtime/socket.h"
 #include "workers/job_link.h"
 #include "workers/job_table.h"
-#include "workers/purge_pipeline.h"
-#include "workers/sweeper.h"
+#include "workers/purge_piece.h"
+#include "workers/redis_target.h"
 
 enum {
     TICK_MS = 50,
@@ -33,11 +32,8 @@ typedef struct {
     fw_job_link_t link;
     uint8_t incarnation[FW_INCARNATION_SIZE];
     uint64_t pings;
-    fw_redis_link_t *redis;
-    bool redis_up;
-    uint64_t restarts_seen;
-    fw_purge_pipeline_t *pipeline;
-    fw_sweeper_t *sweeper;
+    fw_redis_target_t *targets[FW_REDIS_TARGETS_MAX];
+    size_t targets_up;
     fw_job_table_t *jobs; /* taken and not answered */
     bool draining;        /* takes no more jobs */
     bool stopping;        /* ends when all are answered, or at stop_at_ms */
@@ -120,22 +116,6 @@ static void count(purger_t *self, const fw_purge_job_t *job, int64_t now_us)
     }
 }
 
-/* Hands the patterns of a purged job to the sweeper. The event does not wait for it: a sweep may
- * take minutes. */
-static void request_sweeps(purger_t *self, fw_purge_job_t *job)
-{
-    if (!fw_purge_job_check_patterns(job, self->args->config->sweep_prefix_min)) {
-        return;
-    }
-    for (size_t i = 0; i < job->patterns_count; i++) {
-        if (fw_sweeper_request(self->sweeper, job->patterns[i]) != 0) {
-            fw_purge_job_fail(job, FW_PURGE_FAILED, "too many patterns wait for a sweep", "");
-            refused(self, FW_REFUSED_SWEEPS, "job failed", job->reason);
-            return;
-        }
-    }
-}
-
 static void settle(purger_t *self, int64_t now_us)
 {
     fw_purge_job_t *job;
@@ -147,31 +127,18 @@ static void settle(purger_t *self, int64_t now_us)
     }
 }
 
-static void on_decided(void *context, fw_purge_job_t **job_p)
+/* A target has done, or failed to do, its piece of a job. */
+static void on_decided(void *context, fw_purge_job_t **piece_p)
 {
     purger_t *self = context;
-    fw_purge_job_t *job = *job_p;
-    *job_p = NULL;
-    int64_t now_us = fw_clock_us();
-    if (job->status == FW_PURGE_DONE && job->patterns_count > 0) {
-        request_sweeps(self, job);
+    fw_purge_job_t *job = fw_purge_piece_merge(piece_p);
+    if (!job) {
+        return; /* Another target is still at it. */
     }
+    int64_t now_us = fw_clock_us();
     count(self, job, now_us);
     fw_job_table_decided(self->jobs, job, now_us + self->args->config->delay_ms * 1000);
     settle(self, now_us);
-}
-
-static void on_redis_error(void *context, fw_redis_error_t error)
-{
-    purger_t *self = context;
-    fw_counter_add(self->metrics->redis_errors[error], 1);
-}
-
-static void on_batch(void *context, size_t jobs)
-{
-    purger_t *self = context;
-    fw_counter_add(self->metrics->pipelines, 1);
-    fw_gauge_set(self->metrics->batch_jobs, (int64_t)jobs);
 }
 
 /* ---- what the broker says */
@@ -197,7 +164,14 @@ static void on_job(purger_t *self, const fw_job_t *job)
     fw_purge_job_t *copy = fw_purge_job_new(job, self->args->config->name_space, fw_clock_us());
     fw_job_table_add(self->jobs, copy);
     fw_gauge_add(self->metrics->outstanding, 1);
-    fw_purge_pipeline_add(self->pipeline, &copy);
+    /* All pieces before the first is begun: one that fails at once must not be taken for all. */
+    fw_purge_job_t *pieces[FW_REDIS_TARGETS_MAX];
+    for (size_t i = 0; i < self->args->targets_count; i++) {
+        pieces[i] = fw_purge_piece_new(copy, NULL, NULL);
+    }
+    for (size_t i = 0; i < self->args->targets_count; i++) {
+        fw_redis_target_add(self->targets[i], &pieces[i]);
+    }
 }
 
 static void on_welcome(purger_t *self, const fw_welcome_t *welcome, int64_t now_ms)
@@ -292,7 +266,9 @@ static int on_readable(zloop_t *loop, zsock_t *reader, void *arg)
     }
     zmq_msg_close(&frame);
     /* After all that were there: they become one pipeline. */
-    fw_purge_pipeline_run(self->pipeline);
+    for (size_t i = 0; i < self->args->targets_count; i++) {
+        fw_redis_target_run(self->targets[i]);
+    }
     return 0;
 }
 
@@ -351,7 +327,7 @@ static void steer_link(purger_t *self, int64_t now_ms)
 {
     bool idle = fw_job_table_count(self->jobs) == 0;
     bool leaves = self->draining && idle;
-    fw_job_link_want(&self->link, self->redis_up && !leaves, now_ms);
+    fw_job_link_want(&self->link, self->targets_up > 0 && !leaves, now_ms);
     fw_job_link_action_t action;
     while ((action = fw_job_link_next(&self->link, now_ms)) != FW_JOB_LINK_NOTHING) {
         const fw_message_t ping = {.kind = FW_MESSAGE_PING, .number = ++self->pings};
@@ -379,19 +355,16 @@ static void steer_link(purger_t *self, int64_t now_ms)
     fw_condition_set(self->args->broker_up, self->link.state == FW_JOB_LINK_SERVING);
 }
 
-static void on_redis_state(void *context, fw_redis_link_state_t state)
+/* One target is enough to be given work: what the others miss is tried again until they are there.
+ */
+static void on_ready(void *context)
 {
     purger_t *self = context;
-    bool up = state == FW_REDIS_LINK_CONNECTED;
-    if (up == self->redis_up) {
-        return;
+    self->targets_up = 0;
+    for (size_t i = 0; i < self->args->targets_count; i++) {
+        self->targets_up += self->targets[i] && fw_redis_target_ready(self->targets[i]);
     }
-    self->redis_up = up;
-    fw_gauge_add(self->metrics->redis_connected, up ? 1 : -1);
-    fw_condition_set(self->args->redis_up, up);
-    uint64_t restarts = fw_redis_link_restarts(self->redis);
-    fw_counter_add(self->metrics->redis_restarts, restarts - self->restarts_seen);
-    self->restarts_seen = restarts;
+    fw_condition_set(self->args->redis_up, self->targets_up == self->args->targets_count);
     steer_link(self, fw_clock_ms());
 }
 
@@ -409,8 +382,9 @@ static int on_tick(zloop_t *loop, int timer, void *arg)
     purger_t *self = arg;
     int64_t now_ms = fw_clock_ms();
     fw_pulse_beat(self->args->pulse, now_ms);
-    fw_redis_link_tick(self->redis, now_ms);
-    fw_sweeper_tick(self->sweeper, now_ms);
+    for (size_t i = 0; i < self->args->targets_count; i++) {
+        fw_redis_target_tick(self->targets[i], now_ms);
+    }
     settle(self, fw_clock_us());
     steer_link(self, now_ms);
     self->ended = finished(self, now_ms);
@@ -443,39 +417,21 @@ static int on_control(zloop_t *loop, zsock_t *reader, void *arg)
 
 /* ---- life */
 
-static void start_redis(purger_t *self)
+static void start_targets(purger_t *self)
 {
-    const fw_workers_config_t *config = self->args->config;
-    uint64_t seed;
-    fw_random_bytes(&seed, sizeof(seed));
-    fw_redis_link_config_t link = {
-        .address = self->args->redis,
-        .timeout_ms = config->redis_timeout_ms,
-        .name = self->args->name,
-        .script = fw_cache_script_bump,
-        .seed = seed,
-        .on_state = on_redis_state,
-        .on_error = on_redis_error,
-        .context = self,
-    };
-    self->redis = fw_redis_link_new(self->loop, &link);
-    fw_purge_pipeline_config_t pipeline = {
-        .redis = self->redis,
-        .stamp_ttl_ms = config->stamp_ttl_ms,
-        .seed = seed,
-        .on_decided = on_decided,
-        .on_error = on_redis_error,
-        .on_batch = on_batch,
-        .context = self,
-    };
-    self->pipeline = fw_purge_pipeline_new(&pipeline);
-    /* Every purger sweeps by itself, so each has its part of what Redis may be kept busy. */
-    uint32_t duty = config->sweep_duty_percent / config->actors;
-    fw_sweep_limits_t limits = {.patterns_max = FW_PURGER_PATTERNS_MAX,
-                                .count = config->sweep_count,
-                                .duty_percent = duty > 0 ? duty : 1};
-    link.name = self->args->sweeper_name;
-    self->sweeper = fw_sweeper_new(self->loop, &link, &limits, self->metrics);
+    for (size_t i = 0; i < self->args->targets_count; i++) {
+        const fw_redis_target_config_t target = {
+            .config = self->args->config,
+            .address = self->args->targets[i],
+            .name = self->args->name,
+            .sweeper_name = self->args->sweeper_name,
+            .metrics = self->metrics,
+            .on_decided = on_decided,
+            .on_ready = on_ready,
+            .context = self,
+        };
+        self->targets[i] = fw_redis_target_new(self->loop, &target);
+    }
 }
 
 static void start(purger_t *self)
@@ -490,7 +446,7 @@ static void start(purger_t *self)
     self->loop = zloop_new();
     assert(self->loop);
     zloop_set_nonstop(self->loop, true); /* Stopping is said through the pipe only. */
-    start_redis(self);
+    start_targets(self);
     int result = zloop_reader(self->loop, self->pipe, on_control, self);
     assert(result == 0);
     int timer = zloop_timer(self->loop, TICK_MS, 0, on_tick, self);
@@ -504,17 +460,18 @@ static void start(purger_t *self)
 static void end(purger_t *self)
 {
     size_t unanswered = fw_job_table_count(self->jobs);
-    size_t patterns = fw_sweeper_pending(self->sweeper);
+    size_t patterns = 0;
+    for (size_t i = 0; i < self->args->targets_count; i++) {
+        patterns += fw_redis_target_patterns(self->targets[i]);
+    }
     if (unanswered > 0 || patterns > 0) {
         fw_log(FW_LOG_WARN, "stopped with work undone", FW_KV_UINT("jobs", unanswered),
                FW_KV_UINT("patterns", patterns));
     }
-    fw_sweeper_destroy(&self->sweeper);
-    fw_redis_link_destroy(&self->redis);
-    assert(fw_job_table_count(self->jobs) == 0);
-    if (self->redis_up) {
-        fw_gauge_add(self->metrics->redis_connected, -1);
+    for (size_t i = 0; i < self->args->targets_count; i++) {
+        fw_redis_target_destroy(&self->targets[i]);
     }
+    assert(fw_job_table_count(self->jobs) == 0);
     if (self->link.state != FW_JOB_LINK_AWAY) {
         say_goodbye(self, fw_clock_ms());
     }
@@ -526,7 +483,6 @@ static void end(purger_t *self)
     fw_condition_set(self->args->redis_up, false);
     fw_condition_set(self->args->broker_up, false);
     fw_pulse_end(self->args->pulse);
-    fw_purge_pipeline_destroy(&self->pipeline);
     fw_job_table_destroy(&self->jobs);
     zloop_destroy(&self->loop);
     fw_codec_destroy(&self->decoder);

@@ -13,13 +13,14 @@ enum {
     FW_PURGER_STOP_MS = 2000,
     FW_PURGER_CAPACITY_MAX = 4096,
     FW_PURGER_BYTES_MAX = 64 * 1024 * 1024, /* of jobs not answered; more are failed, retryable */
-    FW_PURGER_PATTERNS_MAX = 1024,          /* that wait for a sweep; likewise */
+    FW_REDIS_TARGETS_MAX = 4,               /* more are refused at the start */
 };
 
 /* All of it belongs to the parent and outlives the actor. */
 typedef struct {
     const fw_workers_config_t *config;
-    fw_redis_address_t redis;
+    fw_redis_address_t targets[FW_REDIS_TARGETS_MAX]; /* each is purged */
+    size_t targets_count;
     const char *name; /* of the actor; also in Hello and in Redis' CLIENT LIST */
     const char *sweeper_name;
     const fw_worker_metrics_t *metrics;

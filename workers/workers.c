@@ -81,9 +81,9 @@ static const char *find_fault(const fw_workers_config_t *config)
 int fw_workers_start(const fw_workers_config_t *config, fw_metrics_t *metrics, fw_health_t *health,
                      fw_workers_t **ret_workers)
 {
-    fw_redis_address_t redis;
+    fw_redis_address_t targets[FW_REDIS_TARGETS_MAX];
     const char *fault = find_fault(config);
-    if (fault || fw_redis_address_parse(config->redis_url, &redis, &fault) != 0) {
+    if (fault || fw_redis_address_parse(config->redis_url, &targets[0], &fault) != 0) {
         fw_log(FW_LOG_ERROR, "workers cannot start", FW_KV_TEXT("reason", fault));
         return -EINVAL;
     }
@@ -93,7 +93,7 @@ int fw_workers_start(const fw_workers_config_t *config, fw_metrics_t *metrics, f
     for (uint32_t i = 0; i < config->actors; i++) {
         self->args[i] = (fw_purger_args_t){
             .config = &self->config,
-            .redis = redis,
+            .targets_count = 1,
             .name = names[i].purger,
             .sweeper_name = names[i].sweeper,
             .metrics = &self->metrics,
@@ -101,6 +101,7 @@ int fw_workers_start(const fw_workers_config_t *config, fw_metrics_t *metrics, f
             .redis_up = fw_health_condition(health, names[i].redis_condition),
             .broker_up = fw_health_condition(health, names[i].broker_condition),
         };
+        memcpy(self->args[i].targets, targets, sizeof(targets));
         int result =
             fw_actor_start(names[i].purger, fw_purger_run, &self->args[i], &self->actors[i]);
         if (result != 0) {

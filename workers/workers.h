@@ -16,13 +16,13 @@ typedef struct {
     const char *redis_url;     /* redis://[user:password@]host:port[/db] or unix:///path */
     const char *name_space;    /* prefix of tag stamps: "<name_space>:t:<tag>" */
     uint32_t actors;
-    uint32_t capacity;           /* jobs outstanding per actor */
-    int64_t stamp_ttl_ms;        /* at least twice the longest entry TTL */
-    int64_t redis_timeout_ms;    /* connect, and one command */
-    uint32_t sweep_duty_percent; /* share of time that a pattern sweep may keep Redis busy */
-    uint32_t sweep_count;        /* SCAN COUNT */
-    uint32_t sweep_prefix_min;   /* characters that a pattern must begin with; 0 allows any */
-    int64_t delay_ms;            /* test aid: answer each job so much later; 0 in production */
+    uint32_t capacity;             /* jobs outstanding per actor */
+    int64_t stamp_ttl_ms;          /* at least twice the longest entry TTL */
+    int64_t redis_timeout_ms;      /* connect, and one command */
+    uint32_t sweep_duty_percent;   /* share of time that a pattern sweep may keep Redis busy */
+    uint32_t sweep_count;          /* SCAN COUNT */
+    uint32_t sweep_prefix_min;     /* characters that a pattern must begin with; 0 allows any */
+    int64_t delay_ms;              /* test aid: answer each job so much later; 0 in production */
     const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
 } fw_workers_config_t;
 

@@ -13,7 +13,7 @@
 #include "runtime/random.h"
 #include "tests/support/worker_world.h"
 #include "workers/glob.h"
-#include "workers/purger.h"
+#include "workers/redis_target.h"
 
 /* One number of a command in INFO commandstats, 0 when the command was never given. */
 static unsigned long long command_stat(fw_worker_world_t *world, const char *command,
@@ -150,9 +150,9 @@ static void too_many_waiting_patterns_fail_the_job_for_another_worker(void **sta
         assert_true(answer.done || answer.retryable);
         refused += !answer.done;
     }
-    assert_int_equal(refused, 70 - FW_PURGER_PATTERNS_MAX / FW_INVALIDATE_PATTERNS_MAX);
+    assert_int_equal(refused, 70 - FW_REDIS_PATTERNS_MAX / FW_INVALIDATE_PATTERNS_MAX);
     assert_int_equal(fw_counter_value(world->series.refused[FW_REFUSED_SWEEPS]), refused);
-    assert_int_equal(fw_gauge_value(world->series.sweep_pending), FW_PURGER_PATTERNS_MAX);
+    assert_int_equal(fw_gauge_value(world->series.sweep_pending), FW_REDIS_PATTERNS_MAX);
     fw_workers_stop(&world->workers);
     assert_int_equal(fw_gauge_value(world->series.sweep_pending), 0);
 }

@@ -1,0 +1,170 @@
+/* redis_target.c - one Redis that is to be purged, whatever its shape.   SPDX-License-Identifier:
+ * MPL-2.0 */
+#include "workers/redis_target.h"
+
+#include <stdlib.h>
+
+#include "runtime/alloc.h"
+#include "runtime/random.h"
+#include "workers/cache_record.h"
+#include "workers/sweeper.h"
+
+struct fw_redis_target {
+    fw_redis_target_config_t config;
+    fw_redis_pool_t *pool;
+    fw_cache_record_t *record;
+    fw_sweeper_t *sweeper;
+    bool ready;
+    uint64_t restarts_seen;
+};
+
+/* ---- jobs that are decided */
+
+/* Hands the patterns of a purged job to the sweeper. The event does not wait for it: a sweep may
+ * take minutes. */
+static void request_sweeps(fw_redis_target_t *self, fw_purge_job_t *job)
+{
+    if (!fw_purge_job_check_patterns(job, self->config.config->sweep_prefix_min)) {
+        return;
+    }
+    for (size_t i = 0; i < job->patterns_count; i++) {
+        if (fw_sweeper_request(self->sweeper, job->patterns[i]) != 0) {
+            fw_purge_job_fail(job, FW_PURGE_FAILED, "too many patterns wait for a sweep", "");
+            fw_counter_add(self->config.metrics->refused[FW_REFUSED_SWEEPS], 1);
+            return;
+        }
+    }
+}
+
+static void on_purged(void *context, fw_purge_job_t **job_p)
+{
+    fw_redis_target_t *self = context;
+    fw_purge_job_t *job = *job_p;
+    if (job->on_decided) {
+        job->on_decided(job->owner, job);
+        fw_purge_job_destroy(job_p);
+        return;
+    }
+    if (job->status == FW_PURGE_DONE && job->patterns_count > 0) {
+        request_sweeps(self, job);
+    }
+    self->config.on_decided(self->config.context, job_p);
+}
+
+static void on_recorded(void *context, fw_purge_job_t **job_p)
+{
+    fw_redis_target_t *self = context;
+    self->config.on_decided(self->config.context, job_p);
+}
+
+static void on_error(void *context, fw_redis_error_t error)
+{
+    fw_redis_target_t *self = context;
+    fw_counter_add(self->config.metrics->redis_errors[error], 1);
+}
+
+static void on_batch(void *context, size_t jobs)
+{
+    fw_redis_target_t *self = context;
+    fw_counter_add(self->config.metrics->pipelines, 1);
+    fw_gauge_set(self->config.metrics->batch_jobs, (int64_t)jobs);
+}
+
+static void on_ready(void *context)
+{
+    fw_redis_target_t *self = context;
+    const fw_worker_metrics_t *metrics = self->config.metrics;
+    uint64_t restarts = fw_redis_pool_restarts(self->pool);
+    fw_counter_add(metrics->redis_restarts, restarts - self->restarts_seen);
+    self->restarts_seen = restarts;
+    self->ready = fw_redis_pool_ready(self->pool);
+    fw_gauge_add(metrics->redis_connected, self->ready ? 1 : -1);
+    self->config.on_ready(self->config.context);
+}
+
+/* ---- work */
+
+void fw_redis_target_add(fw_redis_target_t *self, fw_purge_job_t **job_p)
+{
+    fw_cache_action_t action = (*job_p)->action;
+    if (action == FW_CACHE_OPEN || action == FW_CACHE_CLOSE) {
+        fw_cache_record_add(self->record, job_p);
+    } else {
+        fw_redis_pool_add(self->pool, job_p);
+    }
+}
+
+void fw_redis_target_run(fw_redis_target_t *self)
+{
+    fw_redis_pool_run(self->pool);
+}
+
+void fw_redis_target_tick(fw_redis_target_t *self, int64_t now_ms)
+{
+    fw_redis_pool_tick(self->pool, now_ms);
+    fw_sweeper_tick(self->sweeper, now_ms);
+}
+
+bool fw_redis_target_ready(const fw_redis_target_t *self)
+{
+    return self->ready;
+}
+
+size_t fw_redis_target_patterns(const fw_redis_target_t *self)
+{
+    return fw_sweeper_pending(self->sweeper);
+}
+
+/* ---- life */
+
+fw_redis_target_t *fw_redis_target_new(zloop_t *loop, const fw_redis_target_config_t *config)
+{
+    const fw_workers_config_t *workers = config->config;
+    fw_redis_target_t *self = fw_alloc(1, sizeof(*self));
+    self->config = *config;
+    uint64_t seed;
+    fw_random_bytes(&seed, sizeof(seed));
+    const fw_redis_pool_config_t pool = {
+        .address = config->address,
+        .timeout_ms = workers->redis_timeout_ms,
+        .stamp_ttl_ms = workers->stamp_ttl_ms,
+        .name = config->name,
+        .seed = seed,
+        .on_decided = on_purged,
+        .on_ready = on_ready,
+        .on_error = on_error,
+        .on_batch = on_batch,
+        .context = self,
+    };
+    self->pool = fw_redis_pool_new(loop, &pool);
+    self->record = fw_cache_record_new(self->pool, workers->name_space, on_recorded, self);
+    /* Every purger sweeps by itself, so each has its part of what Redis may be kept busy. */
+    uint32_t duty = workers->sweep_duty_percent / workers->actors;
+    const fw_sweep_limits_t limits = {.patterns_max = FW_REDIS_PATTERNS_MAX,
+                                      .count = workers->sweep_count,
+                                      .duty_percent = duty > 0 ? duty : 1};
+    const fw_redis_link_config_t link = {
+        .address = config->address,
+        .timeout_ms = workers->redis_timeout_ms,
+        .name = config->sweeper_name,
+        .seed = seed,
+    };
+    self->sweeper = fw_sweeper_new(loop, &link, &limits, config->metrics);
+    return self;
+}
+
+void fw_redis_target_destroy(fw_redis_target_t **self_p)
+{
+    fw_redis_target_t *self = *self_p;
+    if (!self) {
+        return;
+    }
+    fw_sweeper_destroy(&self->sweeper);
+    fw_redis_pool_destroy(&self->pool);
+    fw_cache_record_destroy(&self->record);
+    if (self->ready) {
+        fw_gauge_add(self->config.metrics->redis_connected, -1);
+    }
+    free(self);
+    *self_p = NULL;
+}
