@@ -122,7 +122,19 @@ static bool wait_for_answers(session_t *session, bool for_input)
                 (zmq_pollitem_t){.socket = zsock_resolve(socket), .events = ZMQ_POLLIN};
         }
     }
+    if (session->fire) {
+        int64_t left_ms = fw_fire_deadline_ms(session->fire) - fw_clock_ms();
+        zsock_t *socket = fw_fire_socket(session->fire);
+        wait_ms = left_ms > 0 ? (long)left_ms : 0;
+        if (socket) {
+            items[count++] =
+                (zmq_pollitem_t){.socket = zsock_resolve(socket), .events = ZMQ_POLLIN};
+        }
+    }
     bool readable = zmq_poll(items, count, wait_ms) > 0 && for_input && items[0].revents != 0;
+    if (session->fire) {
+        fw_fire_service(session->fire, fw_clock_ms());
+    }
     if (session->publisher) {
         fw_publisher_service(session->publisher, fw_clock_ms());
         session->was_connected |= fw_publisher_connected(session->publisher);
@@ -134,7 +146,7 @@ static bool wait_for_answers(session_t *session, bool for_input)
  * in it. */
 static bool make_room(session_t *session, int result)
 {
-    if (result == -EAGAIN && session->publisher) {
+    if (result == -EAGAIN) {
         (void)wait_for_answers(session, false);
         return true;
     }
@@ -265,7 +277,8 @@ static fw_exit_t open_link(session_t *session)
                                       .timeout_ms = session->timeout_ms};
     int result;
     if (fw_arguments_flag(session->call->arguments, "fire")) {
-        result = fw_fire_new(session->endpoint, &session->fire);
+        fw_fire_options_t fire = {.endpoint = session->endpoint};
+        result = fw_fire_new(&fire, &session->fire);
     } else {
         result = fw_publisher_new(&options, done, session, &session->publisher);
     }

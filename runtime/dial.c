@@ -26,6 +26,13 @@ struct fw_dial {
     char numeric[sizeof TCP + FW_ADDRESS_SIZE_MAX + sizeof "[]:65535"];
 };
 
+static bool is_port(const char *text)
+{
+    size_t size = strlen(text);
+    return size >= 1 && size <= 5 && strspn(text, "0123456789") == size &&
+           strtol(text, NULL, 10) >= 1 && strtol(text, NULL, 10) <= 65535;
+}
+
 /* The name between tcp:// and the last colon, or NULL when it is an address. */
 static int take_host(fw_dial_t *self)
 {
@@ -33,7 +40,7 @@ static int take_host(fw_dial_t *self)
         return 0;
     const char *begin = self->endpoint + strlen(TCP);
     const char *colon = strrchr(begin, ':');
-    if (!colon || colon == begin || strlen(colon + 1) == 0 || strlen(colon + 1) > 5)
+    if (!colon || colon == begin || !is_port(colon + 1))
         return -EINVAL;
     self->port = colon + 1;
     if (*begin == '[' || *begin == '*')

@@ -180,6 +180,9 @@ static int set_connecting(void *raw, const fw_socket_settings_t *settings, bool 
         result = set_int(raw, ZMQ_IMMEDIATE, 1);
     if (result == 0 && settings->role == FW_SOCKET_XPUB_CONNECT)
         result = set_int(raw, ZMQ_XPUB_VERBOSER, 1);
+    /* It has one peer: what that one does not take is an error, and not dropped. */
+    if (result == 0 && settings->role == FW_SOCKET_XPUB_CONNECT)
+        result = set_int(raw, ZMQ_XPUB_NODROP, 1);
     return result;
 }
 

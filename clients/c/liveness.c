@@ -56,6 +56,11 @@ void fw_liveness_opened(fw_liveness_t *self, int64_t now_ms)
     self->looked_ms = now_ms;
 }
 
+void fw_liveness_opening(fw_liveness_t *self, int64_t now_ms)
+{
+    self->due_ms = now_ms + FW_LIVENESS_OPENING_MS;
+}
+
 void fw_liveness_lost(fw_liveness_t *self, int64_t now_ms)
 {
     self->state = FW_LIVENESS_CLOSED;

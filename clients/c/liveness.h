@@ -12,6 +12,7 @@ enum {
     FW_LIVENESS_INTERVAL_MS = 1000,
     FW_LIVENESS_SILENCE_MS = 3000,
     FW_LIVENESS_BLOCKED_MS = 50, /* between tries while ZeroMQ has no connection */
+    FW_LIVENESS_OPENING_MS = 20, /* between looks while a name is looked up */
     FW_LIVENESS_REOPEN_BASE_MS = 100,
     FW_LIVENESS_REOPEN_MS_MAX = 2000,
 };
@@ -34,7 +35,7 @@ typedef struct {
 
 typedef enum {
     FW_LIVENESS_WAIT, /* nothing until fw_liveness_deadline_ms */
-    FW_LIVENESS_OPEN, /* make a socket, then call fw_liveness_opened or fw_liveness_lost */
+    FW_LIVENESS_OPEN, /* make a socket, then call fw_liveness_opened, _opening or _lost */
     FW_LIVENESS_SEND_HELLO,
     FW_LIVENESS_SEND_PING,
     FW_LIVENESS_CLOSE, /* destroy the socket; the wait for the next one has begun */
@@ -49,6 +50,8 @@ fw_liveness_step_t fw_liveness_next(fw_liveness_t *self, int64_t now_ms)
 int64_t fw_liveness_deadline_ms(const fw_liveness_t *self);
 
 void fw_liveness_opened(fw_liveness_t *self, int64_t now_ms);
+/* Where to connect to is still being looked up: asks again soon. */
+void fw_liveness_opening(fw_liveness_t *self, int64_t now_ms);
 /* The socket is gone, or could not be made: the next one after a wait. */
 void fw_liveness_lost(fw_liveness_t *self, int64_t now_ms);
 /* The Hello or Ping could not be sent: it is due again soon. */

@@ -13,6 +13,7 @@
 #include "proto/utf8.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
+#include "runtime/dial.h"
 #include "runtime/random.h"
 #include "runtime/socket.h"
 
@@ -30,7 +31,7 @@ _Static_assert((int)FW_PUBLISHER_TIMEOUT_MS_MAX == (int)FW_WINDOW_TIMEOUT_MS_MAX
 struct fw_publisher {
     fw_publisher_done_fn *done;
     void *context;
-    char *endpoint;
+    fw_dial_t *dial;
     char *name;
     uint8_t incarnation[FW_INCARNATION_SIZE];        /* ours */
     uint8_t broker_incarnation[FW_INCARNATION_SIZE]; /* of the last Welcome */
@@ -42,7 +43,7 @@ struct fw_publisher {
     uint64_t sequence; /* of the last event taken */
     uint64_t ping;
     uint32_t data_bytes_max; /* that the broker takes in one event; 0 = unknown */
-    bool more;               /* the last service left answers unread */
+    bool more;               /* the last service left answers unread, and what it read made sense */
     bool serving, ending;
     fw_publisher_stats_t stats;
     fw_refusal_t refusal;
@@ -56,12 +57,22 @@ static void close_socket(fw_publisher_t *self)
     self->socket_number++;
 }
 
-static int open_socket(fw_publisher_t *self)
+/* 0; -EINPROGRESS: the host's address is being looked up; another negative errno. */
+static int open_socket(fw_publisher_t *self, int64_t now_ms)
 {
     fw_socket_settings_t settings = fw_socket_settings(FW_SOCKET_DEALER_CONNECT);
-    int result = fw_socket_open(&settings, self->endpoint, &self->socket);
+    const char *endpoint = NULL;
+    int result = fw_dial_next(self->dial, now_ms, &endpoint);
     if (result == 0)
+        result = fw_socket_open(&settings, endpoint, &self->socket);
+    if (result == 0) {
         self->socket_number++;
+        fw_liveness_opened(&self->liveness, now_ms);
+    } else if (result == -EINPROGRESS) {
+        fw_liveness_opening(&self->liveness, now_ms);
+    } else {
+        fw_liveness_lost(&self->liveness, now_ms);
+    }
     return result;
 }
 
@@ -102,18 +113,18 @@ int fw_publisher_new(const fw_publisher_options_t *options, fw_publisher_done_fn
     fw_publisher_t *self = fw_alloc(1, sizeof *self);
     self->done = done;
     self->context = context;
-    self->endpoint = fw_copy_text(options->endpoint, strlen(options->endpoint));
     self->name = fw_copy_text(name, strlen(name));
     fw_random_bytes(self->incarnation, sizeof self->incarnation);
     self->codec = fw_codec_new();
     self->liveness = fw_liveness_make(~window.seed);
     self->window = fw_window_new(&window);
-    int result = self->window ? open_socket(self) : -EINVAL;
-    if (result != 0) {
+    int result = self->window ? fw_dial_new(options->endpoint, &self->dial) : -EINVAL;
+    if (result == 0)
+        result = open_socket(self, fw_clock_ms());
+    if (result == -EINVAL || result == -EMFILE) {
         fw_publisher_destroy(&self);
         return result;
     }
-    fw_liveness_opened(&self->liveness, fw_clock_ms());
     *ret_publisher = self;
     return 0;
 }
@@ -142,7 +153,7 @@ void fw_publisher_destroy(fw_publisher_t **self_p)
     close_socket(self);
     fw_window_destroy(&self->window);
     fw_codec_destroy(&self->codec);
-    free(self->endpoint);
+    fw_dial_destroy(&self->dial);
     free(self->name);
     free(self);
     *self_p = NULL;
@@ -233,6 +244,7 @@ static void take_welcome(fw_publisher_t *self, const fw_welcome_t *welcome, int6
     bool same =
         memcmp(self->broker_incarnation, welcome->incarnation.data, FW_INCARNATION_SIZE) == 0;
     bool begins = fw_liveness_welcomed(&self->liveness, now_ms);
+    fw_dial_answered(self->dial);
     self->data_bytes_max = welcome->event_bytes_max;
     memcpy(self->broker_incarnation, welcome->incarnation.data, FW_INCARNATION_SIZE);
     if (begins || !same)
@@ -308,6 +320,7 @@ static void read_answers(fw_publisher_t *self, int64_t now_ms)
     zmq_msg_t frame;
     zmq_msg_init(&frame);
     int left = ANSWERS_PER_SERVICE;
+    uint64_t bad_before = self->stats.bad_answers;
     while (self->socket && left > 0) {
         int result = fw_socket_receive(self->socket, &frame);
         if (result == 0)
@@ -318,7 +331,8 @@ static void read_answers(fw_publisher_t *self, int64_t now_ms)
             break;
         left--;
     }
-    self->more = left == 0;
+    /* A peer that only talks nonsense must not keep us from noticing that the broker is silent. */
+    self->more = left == 0 && self->stats.bad_answers - bad_before < ANSWERS_PER_SERVICE;
     zmq_msg_close(&frame);
 }
 
@@ -352,10 +366,7 @@ static void keep_alive(fw_publisher_t *self, int64_t now_ms)
         case FW_LIVENESS_WAIT:
             return;
         case FW_LIVENESS_OPEN:
-            if (open_socket(self) == 0)
-                fw_liveness_opened(&self->liveness, now_ms);
-            else
-                fw_liveness_lost(&self->liveness, now_ms);
+            (void)open_socket(self, now_ms);
             break;
         case FW_LIVENESS_SEND_HELLO:
             send_hello(self, now_ms);

@@ -355,14 +355,14 @@ static void fires_only_while_the_link_is_up_and_counts_its_events(void **state)
     fw_fire_t *fire = NULL;
     fw_refusal_t refusal;
     fw_event_t event = make_event("");
-    assert_int_equal(fw_fire_new("nonsense", &fire), -EINVAL);
-    assert_int_equal(fw_fire_new(NULL, &fire), -EINVAL);
+    assert_int_equal(fw_fire_new(&(fw_fire_options_t){.endpoint = "nonsense"}, &fire), -EINVAL);
+    assert_int_equal(fw_fire_new(&(fw_fire_options_t){.endpoint = NULL}, &fire), -EINVAL);
 
     zsock_t *intake = NULL;
     fw_socket_settings_t settings = fw_socket_settings(FW_SOCKET_XSUB_BIND);
     assert_int_equal(fw_socket_open(&settings, "tcp://127.0.0.1:*", &intake), 0);
     char *endpoint = fw_socket_endpoint(intake);
-    assert_int_equal(fw_fire_new(endpoint, &fire), 0);
+    assert_int_equal(fw_fire_new(&(fw_fire_options_t){.endpoint = endpoint}, &fire), 0);
     /* ZeroMQ sends the subscription when the intake's own thread touches its socket. */
     int64_t up_by_ms = fw_clock_ms() + PATIENCE_MS;
     while (fw_fire_wait(fire, TURN_MS) != 0 && fw_clock_ms() < up_by_ms) {
@@ -378,7 +378,7 @@ static void fires_only_while_the_link_is_up_and_counts_its_events(void **state)
     fw_codec_t *codec = fw_codec_new();
     zmq_msg_t frame;
     zmq_msg_init(&frame);
-    for (uint64_t sequence = 1; sequence <= 2; sequence++) {
+    for (uint64_t sequence = 1; sequence <= 2;) {
         zmq_pollitem_t item = {.socket = zsock_resolve(intake), .events = ZMQ_POLLIN};
         assert_int_equal(zmq_poll(&item, 1, PATIENCE_MS), 1);
         assert_int_equal(fw_socket_receive(intake, &frame), 0);
@@ -386,8 +386,11 @@ static void fires_only_while_the_link_is_up_and_counts_its_events(void **state)
         assert_int_equal(fw_codec_decode(codec, FW_LINK_PUBLISHER_UP, fw_socket_bytes(&frame),
                                          &message, &refusal),
                          0);
+        if (message.kind == FW_MESSAGE_FIRE_MARK) {
+            continue;
+        }
         assert_int_equal(message.kind, FW_MESSAGE_PUBLISH);
-        assert_int_equal(message.publish.sequence, sequence);
+        assert_int_equal(message.publish.sequence, sequence++);
         assert_int_equal(message.publish.incarnation.size, FW_INCARNATION_SIZE);
         assert_int_equal(message.publish.event.id.size, 36);
     }

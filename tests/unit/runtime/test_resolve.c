@@ -190,7 +190,7 @@ static void a_dial_refuses_what_is_no_single_endpoint(void **state)
                                       "tcp://host",
                                       "tcp://:7001",
                                       "tcp://host:",
-                                      "tcp://host:123456",
+                                      "tcp://host:123456", "tcp://host:70000", "tcp://host:0", "tcp://host:*",
                                       "tcp://a:1,tcp://b:2",
                                       "tcp://eth0;host:7001",
                                       "tcp://a b:7001"};
