@@ -55,6 +55,19 @@ int fw_cache_stamp_compare(const void *stamp, const void *other)
                         ((const fw_cache_stamp_t *)other)->tag);
 }
 
+uint64_t fw_cache_stamp_parse(fw_bytes_t text)
+{
+    uint64_t stamp = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned digit = (unsigned)text.data[i] - '0';
+        if (digit > 9 || __builtin_mul_overflow(stamp, UINT64_C(10), &stamp) ||
+            __builtin_add_overflow(stamp, (uint64_t)digit, &stamp)) {
+            return 0;
+        }
+    }
+    return stamp;
+}
+
 /* ---- encoding */
 
 /* Copies the stamps in ascending order. 0, or -EINVAL for one that no reader would accept. */

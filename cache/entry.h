@@ -74,6 +74,9 @@ int fw_cache_entry_encode(const fw_cache_entry_t *entry, uint8_t **ret_data, siz
 /* Orders tags: by their bytes, the shorter first when one begins the other. As for qsort. */
 int fw_cache_stamp_compare(const void *stamp, const void *other);
 
+/* A stamp or a time as Redis holds it, decimal text; 0 for anything else. */
+uint64_t fw_cache_stamp_parse(fw_bytes_t text);
+
 /* Decodes an entry of any origin. Its tags, and a payload that was not compressed, borrow from
  * data. 0; -EPROTO for another version, a lease, or an unknown flag; -EBADMSG when truncated or
  * malformed; -EMSGSIZE when the payload is larger than payload_limit bytes; -ENOMEM. On failure
