@@ -37,7 +37,10 @@ fw_broker_config_t fw_broker_defaults(void)
         .credit = 1024,
         .barrier_first_ms = 200,
         .barrier_timeout_ms = 500,
+        .hold_timeout_ms = 10000,
+        .open_timeout_ms = 5000,
         .held_max = 100000,
+        .jobs_max = 100000,
         .beacon_interval_ms = 500,
         .dedupe_ms = INT64_C(5) * 60 * 1000,
         .dedupe_max = 500000,
@@ -46,6 +49,9 @@ fw_broker_config_t fw_broker_defaults(void)
         .history_ms = INT64_C(10) * 60 * 1000,
         .channels_max = 1000000,
         .history_bytes_max = (size_t)512 * 1024 * 1024,
+        .replay_bytes_per_second = (size_t)64 * 1024 * 1024,
+        .fire_repair_ms = 5000,
+        .fire_reset = true,
     };
 }
 
@@ -121,6 +127,7 @@ static void make_metrics(fw_broker_loop_t *self)
 {
     fw_metrics_t *m = self->registry;
     const char *replays = "Replays that gateways asked for, by outcome.";
+    const char *gaps = "Fire-and-forget events that did not come at their turn, by outcome.";
     self->metrics.sent_frames = fw_metrics_counter(m, "freshwire_broker_frames_sent_total",
                                                    "Frames sent on the event link.", "");
     self->metrics.sent_bytes = fw_metrics_counter(m, "freshwire_broker_sent_bytes_total",
@@ -137,6 +144,20 @@ static void make_metrics(fw_broker_loop_t *self)
                                                  "Channels whose position was asked for.", "");
     self->metrics.fences =
         fw_metrics_counter(m, "freshwire_broker_fences_total", "Fences echoed.", "");
+    self->metrics.questions_dropped = fw_metrics_counter(
+        m, "freshwire_broker_questions_dropped_total",
+        "Questions of gateways that found the queue full; they are repeated.", "");
+    self->metrics.questions_waiting =
+        fw_metrics_gauge(m, "freshwire_broker_questions_waiting",
+                         "Questions of gateways that wait for the cache or for their turn.", "");
+    self->metrics.fire_repaired =
+        fw_metrics_counter(m, "freshwire_broker_fire_gaps_total", gaps, "outcome=\"repaired\"");
+    self->metrics.fire_lost =
+        fw_metrics_counter(m, "freshwire_broker_fire_gaps_total", gaps, "outcome=\"lost\"");
+    self->metrics.fire_repeated =
+        fw_metrics_counter(m, "freshwire_broker_fire_gaps_total", gaps, "outcome=\"repeated\"");
+    self->metrics.fire_missing = fw_metrics_gauge(
+        m, "freshwire_broker_fire_missing", "Fire-and-forget events that are asked for again.", "");
     self->metrics.gateways =
         fw_metrics_gauge(m, "freshwire_broker_gateways", "Gateway shards that are connected.", "");
 }
@@ -155,7 +176,10 @@ static fw_core_t *make_core(fw_broker_loop_t *self)
         .credit = config->credit,
         .barrier_first_us = config->barrier_first_ms * 1000,
         .barrier_timeout_us = config->barrier_timeout_ms * 1000,
+        .hold_timeout_us = config->hold_timeout_ms * 1000,
+        .open_timeout_us = config->open_timeout_ms * 1000,
         .held_max = config->held_max,
+        .jobs_max = config->jobs_max,
         .dedupe_us = config->dedupe_ms * 1000,
         .dedupe_max = config->dedupe_max,
         .lease_us = 2000000,
@@ -163,18 +187,33 @@ static fw_core_t *make_core(fw_broker_loop_t *self)
         .retry_us_max = 5000000,
         .silence_us_max = 3000000,
         .seed = seeds[0],
+        .policies = self->policies,
     };
+    memcpy(options.incarnation, self->incarnation, sizeof options.incarnation);
     fw_store_memory_options_t store = {
-        .events_max = config->history_events_max,
-        .channel_bytes_max = config->history_channel_bytes_max,
+        .policies = self->policies,
         .bytes_max = config->history_bytes_max,
-        .age_us_max = config->history_ms * 1000,
         .idle_us_max = INT64_C(24) * 60 * 60 * SECOND_US,
         .channels_max = config->channels_max,
         .seed = seeds[1],
     };
-    fw_core_output_t output = {self, fw_broker_acknowledge, fw_broker_send_job, fw_broker_deliver};
-    return fw_core_new(&options, &output, make_store, &store, self->registry);
+    fw_core_output_t output = {self, fw_broker_acknowledge, fw_broker_send_job, fw_broker_deliver,
+                               fw_broker_alarm};
+    return fw_core_new(&options, &output, make_store, &store, self->registry, self->now_us);
+}
+
+static int make_policies(fw_broker_loop_t *self)
+{
+    const fw_broker_config_t *config = &self->config;
+    fw_policy_t fallback = {.events_max = config->history_events_max,
+                            .bytes_max = config->history_channel_bytes_max,
+                            .age_us_max = config->history_ms * 1000};
+    fw_config_error_t error;
+    int result = fw_policies_new(config->channel_rules, config->channel_rules_count, &fallback,
+                                 &self->policies, &error);
+    if (result != 0)
+        fw_log(FW_LOG_ERROR, "bad channel rule", FW_KV_TEXT("detail", error.text));
+    return result;
 }
 
 static int open_socket(fw_socket_role_t role, const char *endpoints, zsock_t **ret_socket,
@@ -233,6 +272,8 @@ static void close_loop(fw_broker_loop_t *self)
     for (size_t i = 0; i < FW_DOORS; i++)
         fw_handshakes_destroy(&self->handshakes[i]);
     fw_core_destroy(&self->core);
+    fw_policies_destroy(&self->policies);
+    fw_fire_gaps_destroy(&self->fire_gaps);
     fw_broker_forget_gateways(self);
     fw_codec_destroy(&self->decoder);
     fw_codec_destroy(&self->encoder);
@@ -320,10 +361,13 @@ static void do_due(fw_broker_loop_t *self, schedule_t *schedule)
     read_clock(self);
     if (fw_core_next_us(self->core) <= self->now_us)
         fw_core_tick(self->core, self->now_us);
+    fw_fire_gaps_tick(self->fire_gaps, self->now_us);
+    fw_broker_answer_waiting(self);
     if (schedule->look_us <= self->now_us) {
         schedule->look_us = self->now_us + SECOND_US;
         fw_broker_forget_silent_gateways(self);
         count_failed_handshakes(self);
+        fw_broker_fire_show(self);
     }
     if (schedule->beacon_us <= self->now_us) {
         schedule->beacon_us = self->now_us + (int64_t)self->config.beacon_interval_ms * 1000;
@@ -334,8 +378,14 @@ static void do_due(fw_broker_loop_t *self, schedule_t *schedule)
 static long wait_ms(const fw_broker_loop_t *self, const schedule_t *schedule)
 {
     int64_t next_us = fw_core_next_us(self->core);
+    int64_t gaps_us = fw_fire_gaps_next_us(self->fire_gaps);
+    int64_t answer_us = fw_broker_next_answer_us(self);
     if (schedule->beacon_us < next_us)
         next_us = schedule->beacon_us;
+    if (gaps_us < next_us)
+        next_us = gaps_us;
+    if (answer_us < next_us)
+        next_us = answer_us;
     int64_t wait = (next_us - fw_clock_us() + 999) / 1000;
     if (wait < 0)
         return 0;
@@ -373,7 +423,8 @@ static void run(fw_broker_loop_t *self, zsock_t *pipe, fw_pulse_t *pulse)
         }
         more = serve_all(self);
         do_due(self, &schedule);
-        if (stop_us != INT64_MAX && (fw_core_idle(self->core) || self->now_us >= stop_us))
+        if (stop_us != INT64_MAX &&
+            (fw_core_drained(self->core, self->now_us) || self->now_us >= stop_us))
             break;
     }
     fw_core_each_publisher(self->core, goodbye_publisher, self);
@@ -390,14 +441,18 @@ static void broker_actor(zsock_t *pipe, void *args)
     make_metrics(&self);
     self.decoder = fw_codec_new();
     self.encoder = fw_codec_new();
-    int result = open_sockets(&self, &broker->endpoints);
+    int result = make_policies(&self);
+    if (result == 0)
+        result = open_sockets(&self, &broker->endpoints);
     if (result < 0) {
         close_loop(&self);
         fw_actor_ready(pipe, result);
         return;
     }
     watch_doors(&self);
+    read_clock(&self);
     self.core = make_core(&self);
+    fw_broker_fire_begin(&self);
     fw_pulse_t *pulse = fw_health_pulse(broker->health, "broker");
     fw_actor_ready(pipe, 0);
     fw_log(FW_LOG_INFO, "broker ready", FW_KV_TEXT("publish", broker->endpoints.publish),

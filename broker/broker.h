@@ -3,6 +3,7 @@
  * in the pure files beside it. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,15 +21,23 @@ typedef struct {
     uint32_t credit;               /* events a publisher may have unacknowledged */
     int64_t barrier_first_ms;      /* then the job also goes to another worker */
     int64_t barrier_timeout_ms;    /* then the event is released unconfirmed */
+    int64_t hold_timeout_ms;       /* the same in channels whose rule says barrier=hold */
+    int64_t open_timeout_ms;       /* answers to gateways wait so long for the cache to be opened */
     uint32_t held_max;             /* events waiting in the barrier */
+    uint32_t jobs_max; /* purges of events released unconfirmed; beyond it the cache is flushed */
     uint32_t beacon_interval_ms;
     int64_t dedupe_ms;                /* the same id within this time is the same event */
     uint32_t dedupe_max;              /* ids remembered at most */
     uint32_t history_events_max;      /* per channel */
     size_t history_channel_bytes_max; /* per channel */
     int64_t history_ms;               /* age of the oldest event kept */
+    const char *const *channel_rules; /* see policies.h */
+    size_t channel_rules_count;
     uint32_t channels_max;
-    size_t history_bytes_max; /* of all channels */
+    size_t history_bytes_max;       /* of all channels */
+    size_t replay_bytes_per_second; /* to all gateways together */
+    int64_t fire_repair_ms; /* an event that the fire-and-forget link lost may come so much later */
+    bool fire_reset; /* afterwards channels are reset and the cache is flushed; else only counted */
     const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
 } fw_broker_config_t;
 

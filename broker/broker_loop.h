@@ -5,6 +5,7 @@
 
 #include "broker/broker.h"
 #include "broker/core.h"
+#include "broker/fire_gaps.h"
 #include "runtime/handshakes.h"
 #include "runtime/log.h"
 #include "runtime/socket.h"
@@ -22,6 +23,9 @@ typedef enum {
 /* A gateway shard that said hello. */
 typedef struct fw_broker_gateway fw_broker_gateway_t;
 
+/* A question of a gateway that waits for its answer. */
+typedef struct fw_broker_question fw_broker_question_t;
+
 typedef struct {
     fw_broker_config_t config;
     uint8_t incarnation[FW_INCARNATION_SIZE];
@@ -29,16 +33,22 @@ typedef struct {
     fw_handshakes_t *handshakes[FW_DOORS];
     fw_codec_t *decoder; /* of what came in */
     fw_codec_t *encoder; /* of what goes out while the decoded message is still in use */
+    fw_policies_t *policies;
     fw_core_t *core;
+    fw_fire_gaps_t *fire_gaps;
     fw_metrics_t *registry;
     fw_broker_gateway_t *gateways;
+    fw_broker_question_t *waiting; /* in the order in which they came */
+    size_t waiting_count;
+    int64_t replay_tokens; /* bytes that may be replayed now; below 0 replays wait */
+    int64_t replay_filled_us;
     uint64_t beacon_number;
     int64_t now_us;
     int64_t wall_ms;
     struct {
         fw_counter_t *sent_frames, *sent_bytes, *send_dropped, *replays[FW_REPLAY_RESET + 1],
-            *positions, *fences;
-        fw_gauge_t *gateways;
+            *positions, *fences, *questions_dropped, *fire_repaired, *fire_lost, *fire_repeated;
+        fw_gauge_t *gateways, *questions_waiting, *fire_missing;
     } metrics;
     fw_log_limit_t refusals_logged;
 } fw_broker_loop_t;
@@ -60,6 +70,12 @@ bool fw_broker_understands(fw_broker_loop_t *self, fw_door_t door, const fw_hell
 void fw_broker_on_publisher(fw_broker_loop_t *self, const fw_peer_t *publisher, fw_bytes_t frame);
 void fw_broker_acknowledge(void *loop, const fw_peer_t *publisher, const fw_publish_ack_t *ack);
 
+/* fire.c: losses of the fire-and-forget link. user is the key of the connection, or empty. */
+void fw_broker_fire_begin(fw_broker_loop_t *self);
+/* False for an event that came before: it is not to be published again. */
+bool fw_broker_fire_is_new(fw_broker_loop_t *self, const fw_publish_t *publish, fw_text_t user);
+void fw_broker_fire_show(fw_broker_loop_t *self);
+
 /* jobs.c: workers. */
 void fw_broker_on_worker(fw_broker_loop_t *self, const fw_peer_t *worker, fw_bytes_t frame);
 int fw_broker_send_job(void *loop, const fw_peer_t *worker, const fw_job_t *job);
@@ -67,6 +83,8 @@ int fw_broker_send_job(void *loop, const fw_peer_t *worker, const fw_job_t *job)
 /* egress.c: the event link. */
 void fw_broker_deliver(void *loop, const fw_delivery_t *delivery);
 void fw_broker_beacon(fw_broker_loop_t *self);
+/* Leaves out a beacon's number, on which every gateway looks at all its positions. */
+void fw_broker_alarm(void *loop);
 void fw_broker_on_subscription(fw_broker_loop_t *self, fw_bytes_t frame);
 
 /* recovery.c: gateways. */
@@ -74,3 +92,7 @@ void fw_broker_on_gateway(fw_broker_loop_t *self, const fw_peer_t *gateway, fw_b
 void fw_broker_forget_silent_gateways(fw_broker_loop_t *self);
 void fw_broker_goodbye_gateways(fw_broker_loop_t *self);
 void fw_broker_forget_gateways(fw_broker_loop_t *self);
+/* Answers questions whose time has come. */
+void fw_broker_answer_waiting(fw_broker_loop_t *self);
+/* When it can answer the next; INT64_MAX when none waits. */
+int64_t fw_broker_next_answer_us(const fw_broker_loop_t *self);

@@ -5,9 +5,14 @@
  *
  * An event's way: publish → append (its places are known) → enter the barrier in every channel →
  * its job is done, or its time is up → leaves each channel in offset order → commit (visible) →
- * deliver. */
+ * deliver.
+ *
+ * The cache's way: at the start a job OPEN, which flushes the cache when the broker before did not
+ * end cleanly; at the end a job CLOSE when no purge is owed; when events or jobs were lost, a job
+ * FLUSH. */
 #pragma once
 
+#include "broker/policies.h"
 #include "broker/publishers.h"
 #include "broker/store.h"
 #include "runtime/metrics.h"
@@ -19,8 +24,10 @@ typedef struct {
     uint32_t credit;            /* events a publisher may have unacknowledged */
     int64_t barrier_first_us;   /* then its job also goes to another worker */
     int64_t barrier_timeout_us; /* then it is released unconfirmed */
-    uint32_t held_max; /* events in flight, and jobs not done: beyond it publishers are refused
-                          OVERLOAD */
+    int64_t hold_timeout_us;    /* the same, in channels whose policy is to hold */
+    int64_t open_timeout_us;    /* questions of gateways wait so long for the cache to be opened */
+    uint32_t held_max;          /* events in flight; beyond it publishers are refused OVERLOAD */
+    uint32_t jobs_max; /* purges of events released unconfirmed; beyond it the cache is flushed */
     int64_t dedupe_us;
     uint32_t dedupe_max;
     int64_t lease_us;
@@ -28,6 +35,8 @@ typedef struct {
     int64_t retry_us_max;
     int64_t silence_us_max; /* a peer that says nothing for so long is gone */
     uint64_t seed;
+    uint8_t incarnation[FW_INCARNATION_SIZE];
+    const fw_policies_t *policies; /* outlives the core */
 } fw_core_options_t;
 
 typedef struct {
@@ -35,6 +44,8 @@ typedef struct {
     void (*acknowledge)(void *context, const fw_peer_t *publisher, const fw_publish_ack_t *ack);
     int (*send_job)(void *context, const fw_peer_t *worker, const fw_job_t *job);
     void (*deliver)(void *context, const fw_delivery_t *delivery);
+    /* Places in some channels are lost: every gateway should look at its positions now. */
+    void (*alarm)(void *context);
 } fw_core_output_t;
 
 /* Makes the engine of the store; called once, with where its answers go. */
@@ -42,7 +53,7 @@ typedef fw_store_t *fw_core_store_fn(const void *options, const fw_store_answers
 
 fw_core_t *fw_core_new(const fw_core_options_t *options, const fw_core_output_t *output,
                        fw_core_store_fn *make_store, const void *store_options,
-                       fw_metrics_t *metrics) __attribute__((warn_unused_result));
+                       fw_metrics_t *metrics, int64_t now_us) __attribute__((warn_unused_result));
 void fw_core_destroy(fw_core_t **self_p);
 
 /* An event that passed fw_event_check. publisher is NULL on the fire-and-forget link. Every event
@@ -50,8 +61,12 @@ void fw_core_destroy(fw_core_t **self_p);
  * stands in for a missing ts. */
 void fw_core_publish(fw_core_t *self, const fw_peer_t *publisher, const fw_publish_t *publish,
                      int64_t now_us, int64_t wall_ms);
-/* A publisher is there (any message), or has left: what it still waits for is not answered. */
-void fw_core_publisher_seen(fw_core_t *self, const fw_peer_t *publisher, int64_t now_us);
+/* A publisher said hello. */
+void fw_core_publisher(fw_core_t *self, const fw_peer_t *publisher, int64_t now_us);
+/* Any other message. False when it has not said hello: it must, so that it learns that the broker
+ * is another one. */
+bool fw_core_publisher_seen(fw_core_t *self, const fw_peer_t *publisher, int64_t now_us);
+/* It has left: what it still waits for is not answered. */
 void fw_core_publisher_gone(fw_core_t *self, const fw_peer_t *publisher);
 
 void fw_core_worker(fw_core_t *self, const fw_peer_t *worker, uint32_t capacity, int64_t now_us);
@@ -62,6 +77,19 @@ void fw_core_job_done(fw_core_t *self, const fw_peer_t *worker, const fw_job_don
 void fw_core_job_failed(fw_core_t *self, const fw_peer_t *worker, const fw_job_failed_t *failed,
                         int64_t now_us);
 
+/* What an answer to a gateway is worth that makes it reset somebody. */
+typedef enum {
+    FW_CACHE_STATE_WAIT,        /* do not answer yet: the cache is being opened */
+    FW_CACHE_STATE_UNCONFIRMED, /* answer, but who is reset must bypass caches */
+    FW_CACHE_STATE_SETTLED,
+} fw_cache_state_t;
+
+fw_cache_state_t fw_core_cache_state(const fw_core_t *self, int64_t now_us);
+
+/* Events are lost that nobody saw, in channels that match these patterns: flushes the cache, then
+ * resets those channels. */
+void fw_core_lost(fw_core_t *self, const fw_text_t *patterns, size_t count, int64_t now_us);
+
 /* Does what is due. */
 void fw_core_tick(fw_core_t *self, int64_t now_us);
 /* When tick has something to do at the latest. */
@@ -69,8 +97,8 @@ int64_t fw_core_next_us(const fw_core_t *self);
 
 /* From now on every publish is answered RETRY. */
 void fw_core_drain(fw_core_t *self);
-/* Nothing waits in the barrier. */
-bool fw_core_idle(const fw_core_t *self);
+/* After fw_core_drain: nothing waits in the barrier, and the cache is closed, or cannot be. */
+bool fw_core_drained(fw_core_t *self, int64_t now_us);
 /* For recovery: read and positions. */
 fw_store_t *fw_core_store(fw_core_t *self);
 /* Calls each for every publisher that is known. */

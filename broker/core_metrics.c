@@ -19,8 +19,16 @@ void fw_core_metrics_make(fw_core_metrics_t *self, fw_metrics_t *m)
         fw_metrics_counter(m, "freshwire_broker_jobs_total", jobs, "outcome=\"done\"");
     self->jobs_impossible =
         fw_metrics_counter(m, "freshwire_broker_jobs_total", jobs, "outcome=\"impossible\"");
+    self->jobs_given_up =
+        fw_metrics_counter(m, "freshwire_broker_jobs_total", jobs, "outcome=\"given_up\"");
     self->answers_ignored = fw_metrics_counter(m, "freshwire_broker_job_answers_ignored_total",
                                                "Late, repeated or foreign answers of workers.", "");
+    self->flushes = fw_metrics_counter(
+        m, "freshwire_broker_cache_flushes_total",
+        "Times that the whole cache had to be flushed, because purges were lost.", "");
+    self->resets =
+        fw_metrics_counter(m, "freshwire_broker_resets_total",
+                           "Times that channels were reset, because events were lost.", "");
     self->in_flight = fw_metrics_gauge(m, "freshwire_broker_events_in_flight",
                                        "Events accepted and not yet released everywhere.", "");
     self->jobs =

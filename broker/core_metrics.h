@@ -6,7 +6,7 @@
 
 typedef struct {
     fw_counter_t *published, *duplicates, *overload, *deliveries, *unconfirmed, *jobs_done,
-        *jobs_impossible, *answers_ignored;
+        *jobs_impossible, *jobs_given_up, *answers_ignored, *flushes, *resets;
     fw_gauge_t *in_flight, *jobs, *workers, *publishers, *ids;
     fw_gauge_t *channels, *history_events, *history_bytes;
     fw_histogram_t *barrier;

@@ -35,6 +35,7 @@ struct fw_dispatch_job {
     uint32_t attempt; /* times sent */
     uint32_t failures;
     bool wants_second; /* in the list of jobs that wait for another worker */
+    fw_cache_action_t action;
     fw_invalidate_t invalidate;
     char *texts; /* what invalidate points to */
     fw_text_t *views;
@@ -54,6 +55,9 @@ struct fw_dispatch {
     fw_dispatch_job_t *queue;
     fw_dispatch_job_t *second; /* leased, but another worker should get them too */
     size_t queued;
+    size_t orphans; /* purges without an owner */
+    uint64_t given_up;
+    uint64_t flushes;
     uint64_t last_id;
     fw_timers_t *timers;
     int64_t looked_us; /* when silent workers were last looked for */
@@ -71,8 +75,15 @@ fw_dispatch_t *fw_dispatch_new(const fw_dispatch_options_t *options,
     return self;
 }
 
+static bool is_orphan(const fw_dispatch_job_t *job)
+{
+    return !job->owner && job->action == FW_CACHE_NONE;
+}
+
 static void free_job(fw_dispatch_t *self, fw_dispatch_job_t *job)
 {
+    if (is_orphan(job))
+        self->orphans--;
     fw_timers_cancel(self->timers, &job->timer);
     HASH_DELETE(hh, self->jobs, job);
     free(job->texts);
@@ -207,7 +218,10 @@ static bool send_to(fw_dispatch_t *self, fw_dispatch_job_t *job, worker_t *worke
     fw_job_t message = {.job_id = job->id,
                         .attempt = job->attempt + 1,
                         .lease_ms = (uint32_t)(self->options.lease_us / 1000),
-                        .invalidate = job->invalidate};
+                        .invalidate = job->invalidate,
+                        .cache_action = job->action};
+    if (job->action == FW_CACHE_OPEN || job->action == FW_CACHE_CLOSE)
+        message.broker = (fw_bytes_t){self->options.incarnation, sizeof self->options.incarnation};
     if (self->output.send(self->output.context, &worker->peer, &message) < 0) {
         remove_worker(self, worker);
         return false;
@@ -240,12 +254,13 @@ static void pump(fw_dispatch_t *self, int64_t now_us)
     }
 }
 
-fw_dispatch_job_t *fw_dispatch_add(fw_dispatch_t *self, const fw_invalidate_t *invalidate,
-                                   void *owner, int64_t now_us)
+static fw_dispatch_job_t *make_job(fw_dispatch_t *self, const fw_invalidate_t *invalidate,
+                                   fw_cache_action_t action, void *owner, int64_t now_us)
 {
     fw_dispatch_job_t *job = fw_alloc(1, sizeof *job);
     job->id = ++self->last_id;
     job->owner = owner;
+    job->action = action;
     job->created_us = now_us;
     job->timer.owner = job;
     copy_invalidate(job, invalidate);
@@ -253,13 +268,64 @@ fw_dispatch_job_t *fw_dispatch_add(fw_dispatch_t *self, const fw_invalidate_t *i
     job->state = QUEUED;
     DL_APPEND(self->queue, job);
     self->queued++;
+    if (is_orphan(job))
+        self->orphans++;
+    if (action == FW_CACHE_FLUSH)
+        self->flushes++;
+    return job;
+}
+
+fw_dispatch_job_t *fw_dispatch_add(fw_dispatch_t *self, const fw_invalidate_t *invalidate,
+                                   void *owner, int64_t now_us)
+{
+    fw_dispatch_job_t *job = make_job(self, invalidate, FW_CACHE_NONE, owner, now_us);
     pump(self, now_us);
     return job;
 }
 
-void fw_dispatch_disown(fw_dispatch_job_t *job)
+fw_dispatch_job_t *fw_dispatch_add_action(fw_dispatch_t *self, fw_cache_action_t action,
+                                          void *owner, int64_t now_us)
+{
+    static const fw_invalidate_t nothing;
+    fw_dispatch_job_t *job = make_job(self, &nothing, action, owner, now_us);
+    pump(self, now_us);
+    return job;
+}
+
+void fw_dispatch_disown(fw_dispatch_t *self, fw_dispatch_job_t *job)
 {
     job->owner = NULL;
+    if (is_orphan(job))
+        self->orphans++;
+}
+
+/* A flush that nobody has, and nobody may still answer, covers everything until now. */
+static bool flush_waits(const fw_dispatch_t *self)
+{
+    for (const fw_dispatch_job_t *job = self->jobs; job; job = job->hh.next)
+        if (job->action == FW_CACHE_FLUSH && job->attempt == job->failures && !is_held(job, NULL))
+            return true;
+    return false;
+}
+
+/* Events of these jobs were released unconfirmed long ago. Memory is bounded by doing what covers
+ * all of them. */
+static void give_up_orphans(fw_dispatch_t *self, int64_t now_us)
+{
+    fw_dispatch_job_t *job, *next;
+    if (self->orphans <= self->options.orphans_max)
+        return;
+    HASH_ITER(hh, self->jobs, job, next)
+    {
+        if (!is_orphan(job))
+            continue;
+        leave_lists(self, job);
+        drop_holder(job, NULL);
+        free_job(self, job);
+        self->given_up++;
+    }
+    if (!flush_waits(self))
+        (void)make_job(self, &(fw_invalidate_t){0}, FW_CACHE_FLUSH, NULL, now_us);
 }
 
 static worker_t *find_worker(const fw_dispatch_t *self, const fw_peer_t *peer)
@@ -428,6 +494,7 @@ void fw_dispatch_tick(fw_dispatch_t *self, int64_t now_us)
     }
     while ((timer = fw_timers_expire(self->timers, now_us)))
         job_due(self, timer->owner, now_us);
+    give_up_orphans(self, now_us);
     pump(self, now_us);
 }
 
@@ -448,6 +515,16 @@ size_t fw_dispatch_jobs(const fw_dispatch_t *self)
 size_t fw_dispatch_queued(const fw_dispatch_t *self)
 {
     return self->queued;
+}
+
+uint64_t fw_dispatch_given_up(const fw_dispatch_t *self)
+{
+    return self->given_up;
+}
+
+uint64_t fw_dispatch_flushes(const fw_dispatch_t *self)
+{
+    return self->flushes;
 }
 
 size_t fw_dispatch_workers(const fw_dispatch_t *self)

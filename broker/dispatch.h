@@ -2,7 +2,8 @@
  * MPL-2.0 Pure. A job is leased to the worker with the fewest outstanding jobs that has credit.
  * After first_us without an answer another worker gets it too; after lease_us the lease has ended
  * and anybody may get it; a failed job waits with a growing delay. A job ends only when a worker
- * has done it, or when it can never succeed. */
+ * has done it, or when it can never succeed; or when too many have lost their owners: then all of
+ * those are given up, and one job flushes the cache instead. */
 #pragma once
 
 #include "proto/codec.h"
@@ -19,6 +20,8 @@ typedef struct {
     int64_t retry_us_max;
     int64_t silence_us_max; /* a worker that says nothing for so long is gone */
     uint64_t seed;          /* for the jitter of retries */
+    size_t orphans_max;     /* jobs without an owner; beyond, the cache is flushed instead */
+    uint8_t incarnation[FW_INCARNATION_SIZE]; /* the broker's, for OPEN and CLOSE */
 } fw_dispatch_options_t;
 
 typedef enum {
@@ -44,8 +47,11 @@ void fw_dispatch_destroy(fw_dispatch_t **self_p);
  * dispatcher's; it ends it. */
 fw_dispatch_job_t *fw_dispatch_add(fw_dispatch_t *self, const fw_invalidate_t *invalidate,
                                    void *owner, int64_t now_us);
+/* The same for a job that does something to the cache as a whole. */
+fw_dispatch_job_t *fw_dispatch_add_action(fw_dispatch_t *self, fw_cache_action_t action,
+                                          void *owner, int64_t now_us);
 /* The owner has gone on without the job (time-out); the job is still retried until done. */
-void fw_dispatch_disown(fw_dispatch_job_t *job);
+void fw_dispatch_disown(fw_dispatch_t *self, fw_dispatch_job_t *job);
 
 /* A worker said hello, with how many jobs it can hold. Known ones are updated. */
 void fw_dispatch_worker(fw_dispatch_t *self, const fw_peer_t *peer, uint32_t capacity,
@@ -65,6 +71,8 @@ void fw_dispatch_tick(fw_dispatch_t *self, int64_t now_us);
 /* When tick has something to do at the latest. */
 int64_t fw_dispatch_next_us(const fw_dispatch_t *self);
 
-size_t fw_dispatch_jobs(const fw_dispatch_t *self);    /* not ended */
-size_t fw_dispatch_queued(const fw_dispatch_t *self);  /* waiting for a worker with credit */
-size_t fw_dispatch_workers(const fw_dispatch_t *self); /* known */
+size_t fw_dispatch_jobs(const fw_dispatch_t *self);       /* not ended */
+size_t fw_dispatch_queued(const fw_dispatch_t *self);     /* waiting for a worker with credit */
+size_t fw_dispatch_workers(const fw_dispatch_t *self);    /* known */
+uint64_t fw_dispatch_given_up(const fw_dispatch_t *self); /* jobs replaced by a flush, so far */
+uint64_t fw_dispatch_flushes(const fw_dispatch_t *self);  /* jobs FLUSH, so far */

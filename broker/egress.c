@@ -30,6 +30,13 @@ void fw_broker_beacon(fw_broker_loop_t *self)
     send_frame(self, fw_codec_encode_beacon_frame(self->encoder, &beacon));
 }
 
+void fw_broker_alarm(void *loop)
+{
+    fw_broker_loop_t *self = loop;
+    self->beacon_number++;
+    fw_broker_beacon(self);
+}
+
 /* 1 + topic subscribes, 0 + topic ends it; ZeroMQ keeps the books. A fence is a topic that is
  * echoed: what was subscribed before it is in force when the echo arrives. */
 void fw_broker_on_subscription(fw_broker_loop_t *self, fw_bytes_t frame)

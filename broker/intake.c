@@ -33,6 +33,8 @@ static void on_publish(fw_broker_loop_t *self, const fw_peer_t *publisher,
                        const fw_publish_t *publish)
 {
     fw_refusal_t refusal;
+    if (!publisher && !fw_broker_fire_is_new(self, publish, FW_TEXT_NONE))
+        return;
     if (check(publish, &refusal) < 0) {
         fw_broker_refused(self, publisher ? FW_DOOR_PUBLISH : FW_DOOR_FIRE, "rule", &refusal);
         reject(self, publisher, publish->request_id, publish->event.id, &refusal);
@@ -67,6 +69,10 @@ void fw_broker_on_publisher(fw_broker_loop_t *self, const fw_peer_t *publisher, 
         on_publish(self, publisher, &message.publish);
         return;
     }
+    if (!publisher && message.kind == FW_MESSAGE_FIRE_MARK) {
+        fw_fire_gaps_mark(self->fire_gaps, &message.fire_mark, FW_TEXT_NONE, self->now_us);
+        return;
+    }
     if (!publisher) {
         refusal = (fw_refusal_t){.field = "message", .reason = "is not an event"};
         fw_broker_refused(self, FW_DOOR_FIRE, "malformed", &refusal);
@@ -79,11 +85,16 @@ void fw_broker_on_publisher(fw_broker_loop_t *self, const fw_peer_t *publisher, 
     if (message.kind == FW_MESSAGE_HELLO &&
         !fw_broker_understands(self, FW_DOOR_PUBLISH, &message.hello, publisher))
         return;
-    fw_core_publisher_seen(self->core, publisher, self->now_us);
     if (message.kind == FW_MESSAGE_HELLO) {
+        fw_core_publisher(self->core, publisher, self->now_us);
         fw_broker_welcome(self, self->publish, FW_LINK_PUBLISHER_DOWN, publisher);
     } else if (message.kind == FW_MESSAGE_PING) {
+        /* One that greeted our predecessor must learn that we are another: it repeats its events.
+         */
         fw_message_t pong = {.kind = FW_MESSAGE_PONG, .number = message.number};
+        if (!fw_core_publisher_seen(self->core, publisher, self->now_us))
+            pong =
+                (fw_message_t){.kind = FW_MESSAGE_GOODBYE, .goodbye = FW_TEXT("say hello first")};
         fw_broker_reply(self, self->publish, FW_LINK_PUBLISHER_DOWN, publisher, &pong);
     }
 }

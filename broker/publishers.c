@@ -10,6 +10,7 @@ typedef struct publisher {
     UT_hash_handle hh;
     fw_peer_t peer;
     uint32_t outstanding;
+    bool greeted;
     int64_t seen_us;
 } publisher_t;
 
@@ -45,7 +46,7 @@ void fw_publishers_destroy(fw_publishers_t **self_p)
     *self_p = NULL;
 }
 
-void fw_publishers_seen(fw_publishers_t *self, const fw_peer_t *peer, int64_t now_us)
+static publisher_t *see(fw_publishers_t *self, const fw_peer_t *peer, int64_t now_us)
 {
     publisher_t *publisher = find(self, peer);
     if (!publisher) {
@@ -54,6 +55,17 @@ void fw_publishers_seen(fw_publishers_t *self, const fw_peer_t *peer, int64_t no
         HASH_ADD_KEYPTR(hh, self->table, publisher->peer.id, publisher->peer.size, publisher);
     }
     publisher->seen_us = now_us;
+    return publisher;
+}
+
+void fw_publishers_greet(fw_publishers_t *self, const fw_peer_t *peer, int64_t now_us)
+{
+    see(self, peer, now_us)->greeted = true;
+}
+
+bool fw_publishers_seen(fw_publishers_t *self, const fw_peer_t *peer, int64_t now_us)
+{
+    return see(self, peer, now_us)->greeted;
 }
 
 void fw_publishers_gone(fw_publishers_t *self, const fw_peer_t *peer)

@@ -12,8 +12,10 @@ typedef void fw_publishers_each_fn(void *context, const fw_peer_t *publisher);
 
 fw_publishers_t *fw_publishers_new(void) __attribute__((warn_unused_result));
 void fw_publishers_destroy(fw_publishers_t **self_p);
-/* Any message: adds the publisher, or notes that it is alive. */
-void fw_publishers_seen(fw_publishers_t *self, const fw_peer_t *peer, int64_t now_us);
+/* It said hello. */
+void fw_publishers_greet(fw_publishers_t *self, const fw_peer_t *peer, int64_t now_us);
+/* Any message: adds the publisher, or notes that it is alive. True when it has said hello. */
+bool fw_publishers_seen(fw_publishers_t *self, const fw_peer_t *peer, int64_t now_us);
 void fw_publishers_gone(fw_publishers_t *self, const fw_peer_t *peer);
 /* One event more is unacknowledged; returns how many are. The publisher must be known (assert). */
 uint32_t fw_publishers_begin(fw_publishers_t *self, const fw_peer_t *peer);

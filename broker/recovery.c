@@ -10,6 +10,10 @@
 enum {
     REPLAY_BYTES_MAX = 4 * 1024 * 1024, /* of one answer; gateways accept 8 MiB */
     SILENCE_US_MAX = 10 * 1000 * 1000,
+    WAITING_MAX = 65536, /* questions; a gateway repeats one after three seconds */
+    BURST_PART = 4,      /* of a second's replay bytes may go out at once */
+    SECOND_US = 1000000,
+    TURN_US = 5000, /* between two looks at replays that wait */
 };
 
 struct fw_broker_gateway {
@@ -19,7 +23,8 @@ struct fw_broker_gateway {
 };
 
 /* One question that the store answers, maybe later. */
-typedef struct {
+struct fw_broker_question {
+    fw_broker_question_t *prev, *next; /* while it waits */
     fw_broker_loop_t *loop;
     fw_peer_t gateway;
     uint64_t request_id;
@@ -27,7 +32,10 @@ typedef struct {
     fw_store_positions_t positions;
     fw_text_t *channels;
     char *texts;
-} question_t;
+    bool replays; /* else it asks for positions */
+};
+
+typedef fw_broker_question_t question_t;
 
 static question_t *question_new(fw_broker_loop_t *self, const fw_peer_t *gateway,
                                 uint64_t request_id, const fw_text_t *channels, size_t count)
@@ -67,15 +75,91 @@ static void refuse(fw_broker_loop_t *self, const fw_peer_t *gateway, const char 
     fw_broker_reply(self, self->control, FW_LINK_GATEWAY_DOWN, gateway, &message);
 }
 
+/* Somebody whom this answer resets must bypass caches. */
+static bool resets_unconfirmed(const fw_broker_loop_t *self)
+{
+    return fw_core_cache_state(self->core, self->now_us) != FW_CACHE_STATE_SETTLED;
+}
+
+static void put(question_t *question)
+{
+    fw_store_t *store = fw_core_store(question->loop->core);
+    if (question->replays)
+        fw_store_read(store, &question->read);
+    else
+        fw_store_positions(store, &question->positions);
+}
+
+static bool must_wait(const fw_broker_loop_t *self, const question_t *question)
+{
+    if (fw_core_cache_state(self->core, self->now_us) == FW_CACHE_STATE_WAIT)
+        return true;
+    return question->replays && self->replay_tokens <= 0;
+}
+
+/* Replays keep their order, so that nobody waits for ever. */
+static void ask(question_t *question)
+{
+    fw_broker_loop_t *self = question->loop;
+    bool behind = question->replays && self->waiting;
+    if (!behind && !must_wait(self, question)) {
+        put(question);
+        return;
+    }
+    if (self->waiting_count == WAITING_MAX) {
+        fw_counter_add(self->metrics.questions_dropped, 1);
+        question_free(question);
+        return;
+    }
+    DL_APPEND(self->waiting, question);
+    self->waiting_count++;
+    fw_gauge_set(self->metrics.questions_waiting, (int64_t)self->waiting_count);
+}
+
+static void refill(fw_broker_loop_t *self)
+{
+    int64_t rate = (int64_t)self->config.replay_bytes_per_second;
+    int64_t passed_us = self->now_us - self->replay_filled_us;
+    int64_t most = rate / BURST_PART;
+    self->replay_filled_us = self->now_us;
+    if (passed_us > SECOND_US)
+        passed_us = SECOND_US;
+    self->replay_tokens += rate * passed_us / SECOND_US;
+    if (self->replay_tokens > most)
+        self->replay_tokens = most;
+}
+
+void fw_broker_answer_waiting(fw_broker_loop_t *self)
+{
+    refill(self);
+    while (self->waiting && !must_wait(self, self->waiting)) {
+        question_t *question = self->waiting;
+        DL_DELETE(self->waiting, question);
+        self->waiting_count--;
+        put(question);
+    }
+    fw_gauge_set(self->metrics.questions_waiting, (int64_t)self->waiting_count);
+}
+
+int64_t fw_broker_next_answer_us(const fw_broker_loop_t *self)
+{
+    if (!self->waiting)
+        return INT64_MAX;
+    /* While the cache is being opened a worker's answer wakes us, or the time-out, soon enough. */
+    bool opening = fw_core_cache_state(self->core, self->now_us) == FW_CACHE_STATE_WAIT;
+    return self->now_us + (opening ? 10 * TURN_US : TURN_US);
+}
+
 static void on_located(void *context, fw_store_positions_t *positions)
 {
     question_t *question = context;
     fw_channel_position_t list[FW_POSITIONS_MAX];
     for (size_t i = 0; i < positions->channels_count; i++)
         list[i] = (fw_channel_position_t){positions->channels[i], positions->ret_visible[i]};
-    fw_message_t message = {
-        .kind = FW_MESSAGE_POSITIONS_REPLY,
-        .positions_reply = {question->request_id, list, positions->channels_count}};
+    fw_message_t message = {.kind = FW_MESSAGE_POSITIONS_REPLY,
+                            .positions_reply = {question->request_id, list,
+                                                positions->channels_count,
+                                                resets_unconfirmed(question->loop)}};
     if (positions->result == 0)
         fw_broker_reply(question->loop, question->loop->control, FW_LINK_GATEWAY_DOWN,
                         &question->gateway, &message);
@@ -103,7 +187,7 @@ static void on_positions(fw_broker_loop_t *self, const fw_peer_t *gateway,
         .answer = on_located,
         .context = question,
     };
-    fw_store_positions(fw_core_store(self->core), &question->positions);
+    ask(question);
 }
 
 static void on_read(void *context, fw_store_read_t *read)
@@ -129,9 +213,11 @@ static void on_read(void *context, fw_store_read_t *read)
     }
     fw_message_t message = {.kind = FW_MESSAGE_REPLAY_REPLY,
                             .replay_reply = {question->request_id, read->channel, status,
-                                             read->ret_visible, deliveries, count}};
+                                             read->ret_visible, deliveries, count,
+                                             resets_unconfirmed(self)}};
     if (read->result == 0) {
         fw_counter_add(self->metrics.replays[status], 1);
+        self->replay_tokens -= (int64_t)bytes;
         fw_broker_reply(self, self->control, FW_LINK_GATEWAY_DOWN, &question->gateway, &message);
     }
     question_free(question);
@@ -157,7 +243,8 @@ static void on_replay(fw_broker_loop_t *self, const fw_peer_t *gateway,
         .answer = on_read,
         .context = question,
     };
-    fw_store_read(fw_core_store(self->core), &question->read);
+    question->replays = true;
+    ask(question);
 }
 
 static void forget(fw_broker_loop_t *self, fw_broker_gateway_t *gateway)
@@ -238,6 +325,11 @@ void fw_broker_goodbye_gateways(fw_broker_loop_t *self)
 
 void fw_broker_forget_gateways(fw_broker_loop_t *self)
 {
+    while (self->waiting) {
+        question_t *question = self->waiting;
+        DL_DELETE(self->waiting, question);
+        question_free(question);
+    }
     while (self->gateways)
         forget(self, self->gateways);
 }

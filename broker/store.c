@@ -29,6 +29,11 @@ void fw_store_positions(fw_store_t *self, fw_store_positions_t *positions)
     self->engine->positions(self, positions);
 }
 
+void fw_store_reset(fw_store_t *self, const fw_text_t *patterns, size_t count)
+{
+    self->engine->reset(self, patterns, count);
+}
+
 void fw_store_tick(fw_store_t *self, int64_t now_us)
 {
     self->engine->tick(self, now_us);

@@ -21,7 +21,8 @@ typedef struct {
     void *owner;
 } fw_store_append_t;
 
-/* One event of one channel is released: visible becomes offset. */
+/* One event of one channel is released: visible becomes offset. The engine writes the epoch that
+ * the channel has by now: a reset may have come in between. */
 typedef struct {
     fw_text_t channel;
     fw_position_t position;
@@ -73,7 +74,7 @@ typedef struct {
 
 typedef struct {
     uint64_t channels, events, bytes; /* kept now */
-    uint64_t evicted_events, evicted_channels;
+    uint64_t evicted_events, evicted_channels, resets;
 } fw_store_stats_t;
 
 /* What an engine implements. */
@@ -83,6 +84,7 @@ typedef struct {
     void (*commit)(fw_store_t *self, fw_store_commit_t *batch, size_t count);
     void (*read)(fw_store_t *self, fw_store_read_t *read);
     void (*positions)(fw_store_t *self, fw_store_positions_t *positions);
+    void (*reset)(fw_store_t *self, const fw_text_t *patterns, size_t count);
     void (*tick)(fw_store_t *self, int64_t now_us);
     void (*stats)(const fw_store_t *self, fw_store_stats_t *ret_stats);
 } fw_store_engine_t;
@@ -98,6 +100,10 @@ void fw_store_append(fw_store_t *self, fw_store_append_t *batch, size_t count);
 void fw_store_commit(fw_store_t *self, fw_store_commit_t *batch, size_t count);
 void fw_store_read(fw_store_t *self, fw_store_read_t *read);
 void fw_store_positions(fw_store_t *self, fw_store_positions_t *positions);
+/* Gives every channel whose name matches one of the patterns (proto/wildcard.h) a new epoch without
+ * history, and every channel that is not kept as well: each place in them is lost. What waits for
+ * its release keeps its offset. */
+void fw_store_reset(fw_store_t *self, const fw_text_t *patterns, size_t count);
 /* Forgets what is too old; call about once a second. */
 void fw_store_tick(fw_store_t *self, int64_t now_us);
 void fw_store_stats(const fw_store_t *self, fw_store_stats_t *ret_stats);

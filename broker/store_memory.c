@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "broker/hash.h"
+#include "proto/wildcard.h"
 #include "runtime/alloc.h"
 
 enum {
@@ -26,8 +27,9 @@ typedef struct channel {
     struct channel *prev, *next; /* list of all channels, the one written longest ago first */
     fw_position_t head;          /* the newest event */
     uint64_t visible;            /* the newest released offset */
-    uint64_t base;               /* the oldest event kept; head.offset + 1 when none is */
-    event_t *ring;               /* event of offset o is at o & (ring_size - 1) */
+    const fw_policy_t *policy;
+    uint64_t base; /* the oldest event kept; head.offset + 1 when none is */
+    event_t *ring; /* event of offset o is at o & (ring_size - 1) */
     uint32_t ring_size;
     size_t bytes;
     int64_t written_us;
@@ -41,7 +43,8 @@ typedef struct {
     channel_t *channels; /* by name */
     channel_t *by_age;
     channel_t *sweep;    /* where the next tick goes on */
-    uint32_t *forgotten; /* channels forgotten, per bucket */
+    uint32_t *forgotten; /* channels forgotten or reset, per bucket */
+    uint64_t generation; /* resets of every channel that is not kept */
     fw_store_stats_t stats;
 } memory_t;
 
@@ -62,7 +65,8 @@ static uint64_t epoch_of_bucket(const memory_t *self, fw_text_t name, uint32_t *
 {
     uint32_t bucket = (uint32_t)XXH3_64bits(name.text, name.size) & (BUCKETS - 1);
     uint64_t epoch =
-        mix(self->options.seed + mix((uint64_t)self->forgotten[bucket] << 16 | bucket));
+        mix(self->options.seed + mix((uint64_t)self->forgotten[bucket] << 16 | bucket) +
+            mix(~self->generation));
     if (ret_bucket)
         *ret_bucket = bucket;
     epoch &= FW_EPOCH_MAX;
@@ -82,6 +86,7 @@ static channel_t *create(memory_t *self, fw_text_t name)
     channel->name_size = name.size;
     memcpy(channel->name, name.text, name.size);
     channel->head.epoch = epoch_of_bucket(self, name, NULL);
+    channel->policy = fw_policies_find(self->options.policies, name);
     channel->base = 1;
     channel->ring_size = RING_SIZE_FIRST;
     channel->ring = fw_alloc(channel->ring_size, sizeof(event_t));
@@ -154,8 +159,8 @@ static void grow(channel_t *channel)
 static void bound_channel(memory_t *self, channel_t *channel)
 {
     while (can_drop_oldest(channel) &&
-           (channel->head.offset - channel->base + 1 > self->options.events_max ||
-            channel->bytes > self->options.channel_bytes_max))
+           (channel->head.offset - channel->base + 1 > channel->policy->events_max ||
+            channel->bytes > channel->policy->bytes_max))
         drop_oldest(self, channel);
 }
 
@@ -213,8 +218,8 @@ static void memory_commit(fw_store_t *store, fw_store_commit_t *batch, size_t co
     for (size_t i = 0; i < count; i++) {
         fw_store_commit_t *commit = &batch[i];
         channel_t *channel = find(self, commit->channel);
-        assert(channel && channel->head.epoch == commit->position.epoch);
-        assert(commit->position.offset == channel->visible + 1);
+        assert(channel && commit->position.offset == channel->visible + 1);
+        commit->position.epoch = channel->head.epoch;
         event_t *event = event_at(channel, commit->position.offset);
         event->fresh = commit->fresh;
         event->unconfirmed = commit->unconfirmed;
@@ -266,6 +271,32 @@ static void memory_positions(fw_store_t *store, fw_store_positions_t *positions)
     positions->answer(positions->context, positions);
 }
 
+static bool matches(const channel_t *channel, const fw_text_t *patterns, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fw_wildcard_match(patterns[i], (fw_text_t){channel->name, channel->name_size}))
+            return true;
+    return false;
+}
+
+static void memory_reset(fw_store_t *store, const fw_text_t *patterns, size_t count)
+{
+    memory_t *self = memory_of(store);
+    uint32_t bucket;
+    self->generation++;
+    self->stats.resets++;
+    for (channel_t *channel = self->by_age; channel; channel = channel->next) {
+        if (!matches(channel, patterns, count))
+            continue;
+        while (can_drop_oldest(channel))
+            drop_oldest(self, channel);
+        fw_text_t name = {channel->name, channel->name_size};
+        (void)epoch_of_bucket(self, name, &bucket);
+        self->forgotten[bucket]++;
+        channel->head.epoch = epoch_of_bucket(self, name, NULL);
+    }
+}
+
 static void memory_tick(fw_store_t *store, int64_t now_us)
 {
     memory_t *self = memory_of(store);
@@ -273,7 +304,7 @@ static void memory_tick(fw_store_t *store, int64_t now_us)
     for (int i = 0; channel && i < SWEEP_CHANNELS_MAX; i++) {
         channel_t *next = channel->next;
         while (can_drop_oldest(channel) &&
-               now_us - event_at(channel, channel->base)->appended_us > self->options.age_us_max)
+               now_us - event_at(channel, channel->base)->appended_us > channel->policy->age_us_max)
             drop_oldest(self, channel);
         if (is_empty(channel) && now_us - channel->written_us > self->options.idle_us_max)
             forget(self, channel);
@@ -305,6 +336,7 @@ fw_store_t *fw_store_memory_new(const fw_store_memory_options_t *options,
         .commit = memory_commit,
         .read = memory_read,
         .positions = memory_positions,
+        .reset = memory_reset,
         .tick = memory_tick,
         .stats = memory_stats,
     };

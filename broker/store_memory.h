@@ -9,13 +9,12 @@
  * forgotten is told to reset. */
 #pragma once
 
+#include "broker/policies.h"
 #include "broker/store.h"
 
 typedef struct {
-    uint32_t events_max;      /* per channel */
-    size_t channel_bytes_max; /* per channel */
-    size_t bytes_max;         /* of all channels */
-    int64_t age_us_max;       /* an older event is forgotten */
+    const fw_policies_t *policies; /* how much of each channel is kept; outlives the store */
+    size_t bytes_max;              /* of all channels */
     int64_t
         idle_us_max; /* a channel without events and without new ones for so long is forgotten */
     uint32_t channels_max; /* beyond it the channel written longest ago is forgotten */

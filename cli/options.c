@@ -88,6 +88,8 @@ static size_t bytes(const fw_config_t *config, const char *path)
 
 fw_broker_config_t fw_options_broker(const fw_config_t *config, const fw_endpoints_t *bind)
 {
+    const char *const *rules = NULL;
+    size_t rules_count = fw_config_list(config, "broker.channels", &rules);
     return (fw_broker_config_t){
         .fire_endpoints = bind->fire,
         .publish_endpoints = bind->publish,
@@ -97,7 +99,10 @@ fw_broker_config_t fw_options_broker(const fw_config_t *config, const fw_endpoin
         .credit = number32(config, "broker.credit"),
         .barrier_first_ms = fw_config_number(config, "broker.barrier_first"),
         .barrier_timeout_ms = fw_config_number(config, "broker.barrier_timeout"),
+        .hold_timeout_ms = fw_config_number(config, "broker.hold_timeout"),
+        .open_timeout_ms = fw_config_number(config, "broker.open_timeout"),
         .held_max = number32(config, "broker.held_max"),
+        .jobs_max = number32(config, "broker.jobs_max"),
         .beacon_interval_ms = number32(config, "broker.beacon_interval"),
         .dedupe_ms = fw_config_number(config, "broker.dedupe_window"),
         .dedupe_max = number32(config, "broker.dedupe_max"),
@@ -106,6 +111,11 @@ fw_broker_config_t fw_options_broker(const fw_config_t *config, const fw_endpoin
         .history_ms = fw_config_number(config, "broker.history_age"),
         .channels_max = number32(config, "broker.channels_max"),
         .history_bytes_max = bytes(config, "broker.history_bytes_max"),
+        .channel_rules = rules,
+        .channel_rules_count = rules_count,
+        .replay_bytes_per_second = bytes(config, "broker.replay_rate"),
+        .fire_repair_ms = fw_config_number(config, "broker.fire_repair"),
+        .fire_reset = strcmp(fw_config_text(config, "broker.fire_loss"), "reset") == 0,
     };
 }
 

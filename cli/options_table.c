@@ -70,6 +70,26 @@ static const fw_option_t table[] = {
              "Without a confirmed purge for so long, an event is released flagged as unconfirmed."),
     NUMBER("broker.held_max", "100000", 1, 10000000,
            "Events that wait for their purge; beyond, publishers are told to retry."),
+    DURATION("broker.hold_timeout", "10s", 1, 10 * MINUTE,
+             "The same as barrier_timeout, in channels whose rule says barrier=hold."),
+    NUMBER("broker.jobs_max", "100000", 1, 10000000,
+           "Purges of events that were released unconfirmed; beyond, they are given up and the "
+           "whole cache is flushed instead."),
+    DURATION(
+        "broker.open_timeout", "5s", 0, MINUTE,
+        "After a start gateways get no answers for so long, unless a worker has made sure that "
+        "the cache holds nothing that the broker before left unpurged."),
+    LIST("broker.channels",
+         "Rules for channels, the first that matches counts: <pattern> [history_events=N] "
+         "[history_bytes=SIZE] [history_age=DURATION] [barrier=release|hold], for example room:* "
+         "history_events=256 barrier=hold."),
+    BYTES("broker.replay_rate", "64MiB", MIB, 64 * GIB,
+          "Bytes of history sent to gateways per second; beyond, replays wait."),
+    DURATION("broker.fire_repair", "5s", 100, MINUTE,
+             "A fire-and-forget event that was lost is asked for again for so long."),
+    CHOICE("broker.fire_loss", "reset", "reset|count",
+           "What to do when one cannot be had: reset the channels that its publisher may use and "
+           "flush the cache, or only count it."),
     DURATION("broker.beacon_interval", "500ms", 50, 5 * SECOND,
              "Between beacons, by which gateways notice a lost link."),
     DURATION("broker.dedupe_window", "5m", SECOND, 24 * HOUR,

@@ -222,8 +222,9 @@ void fw_process_stop(fw_process_t **self_p)
         return;
     fw_health_set_draining(self->health);
     fw_gateway_stop(&self->gateway);
-    fw_workers_stop(&self->workers);
+    /* The broker before its workers: at its end they close the cache for it. */
     fw_broker_stop(&self->broker);
+    fw_workers_stop(&self->workers);
     fw_admin_stop(&self->admin);
     fw_health_destroy(&self->health);
     fw_metrics_destroy(&self->metrics);

@@ -40,6 +40,8 @@ static int set_up(void **state)
     config.beacon_interval_ms = 50;
     config.barrier_first_ms = 50;
     config.barrier_timeout_ms = 150;
+    config.open_timeout_ms = 300;
+    config.fire_repair_ms = 800;
     f->metrics = fw_metrics_new();
     f->health = fw_health_new();
     f->codec = fw_codec_new();
@@ -118,6 +120,20 @@ static void say_hello(fixture_t *f, zsock_t *socket, fw_link_t up, fw_link_t dow
     assert_int_equal(receive_message(f, socket, down).kind, FW_MESSAGE_WELCOME);
 }
 
+/* The next message to a worker is the job that opens the cache, or that does another thing to it.
+ */
+static void do_cache_action(fixture_t *f, zsock_t *worker, fw_cache_action_t action)
+{
+    fw_message_t job = receive_message(f, worker, FW_LINK_WORKER_DOWN);
+    assert_int_equal(job.kind, FW_MESSAGE_JOB);
+    assert_int_equal(job.job.cache_action, action);
+    fw_message_t done = {.kind = FW_MESSAGE_JOB_DONE,
+                         .done = {.job_id = job.job.job_id, .redis_time = 1}};
+    send_message(f, worker, FW_LINK_WORKER_UP, &done);
+}
+
+static uint64_t sequence; /* of the next publish, 0 = it does not count */
+
 static void publish(fixture_t *f, zsock_t *socket, uint64_t request_id, const char *channel,
                     const char *tag)
 {
@@ -127,6 +143,10 @@ static void publish(fixture_t *f, zsock_t *socket, uint64_t request_id, const ch
     (void)snprintf(id, sizeof id, "event-%d", (int)request_id);
     fw_message_t message = {.kind = FW_MESSAGE_PUBLISH};
     message.publish.request_id = request_id;
+    if (sequence) {
+        message.publish.sequence = sequence;
+        message.publish.incarnation = (fw_bytes_t){incarnation, sizeof incarnation};
+    }
     message.publish.event = (fw_event_t){.id = fw_text(id),
                                          .type = FW_TEXT("project_updated"),
                                          .data = {.kind = FW_PAYLOAD_JSON,
@@ -229,6 +249,7 @@ static void an_event_waits_for_its_purge_and_carries_its_time(void **state)
     zsock_t *worker = dial(FW_SOCKET_DEALER_CONNECT, f->at.jobs);
     zsock_t *service = dial(FW_SOCKET_DEALER_CONNECT, f->at.publish);
     say_hello(f, worker, FW_LINK_WORKER_UP, FW_LINK_WORKER_DOWN);
+    do_cache_action(f, worker, FW_CACHE_OPEN);
     say_hello(f, service, FW_LINK_PUBLISHER_UP, FW_LINK_PUBLISHER_DOWN);
     publish(f, service, 1, "broadcast", "projects");
     fw_message_t job = receive_message(f, worker, FW_LINK_WORKER_DOWN);
@@ -254,6 +275,7 @@ static void without_an_answer_another_worker_is_asked_then_it_goes_out_flagged(v
     zsock_t *second = dial(FW_SOCKET_DEALER_CONNECT, f->at.jobs);
     zsock_t *service = dial(FW_SOCKET_DEALER_CONNECT, f->at.publish);
     say_hello(f, first, FW_LINK_WORKER_UP, FW_LINK_WORKER_DOWN);
+    do_cache_action(f, first, FW_CACHE_OPEN);
     say_hello(f, second, FW_LINK_WORKER_UP, FW_LINK_WORKER_DOWN);
     publish(f, service, 1, "broadcast", "projects");
     fw_message_t a = receive_message(f, first, FW_LINK_WORKER_DOWN);
@@ -326,16 +348,130 @@ static void beacons_come_without_holes(void **state)
     zsock_destroy(&sub);
 }
 
-static void a_ping_gets_its_pong(void **state)
+static void a_ping_gets_its_pong_after_hello(void **state)
 {
     fixture_t *f = *state;
     zsock_t *service = dial(FW_SOCKET_DEALER_CONNECT, f->at.publish);
+    fw_message_t early = {.kind = FW_MESSAGE_PING, .number = 98};
+    send_message(f, service, FW_LINK_PUBLISHER_UP, &early);
+    assert_int_equal(receive_message(f, service, FW_LINK_PUBLISHER_DOWN).kind, FW_MESSAGE_GOODBYE);
+    say_hello(f, service, FW_LINK_PUBLISHER_UP, FW_LINK_PUBLISHER_DOWN);
     fw_message_t ping = {.kind = FW_MESSAGE_PING, .number = 99};
     send_message(f, service, FW_LINK_PUBLISHER_UP, &ping);
     fw_message_t pong = receive_message(f, service, FW_LINK_PUBLISHER_DOWN);
     assert_int_equal(pong.kind, FW_MESSAGE_PONG);
     assert_int_equal(pong.number, 99);
     zsock_destroy(&service);
+}
+
+static fw_positions_reply_t ask_position(fixture_t *f, zsock_t *gateway, fw_text_t channel)
+{
+    fw_message_t ask = {.kind = FW_MESSAGE_POSITIONS_REQUEST,
+                        .positions_request = {3, &channel, 1}};
+    send_message(f, gateway, FW_LINK_GATEWAY_UP, &ask);
+    fw_message_t reply = receive_message(f, gateway, FW_LINK_GATEWAY_DOWN);
+    assert_int_equal(reply.kind, FW_MESSAGE_POSITIONS_REPLY);
+    return reply.positions_reply;
+}
+
+static void gateways_are_answered_when_the_cache_is_opened_or_time_is_up(void **state)
+{
+    fixture_t *f = *state;
+    zsock_t *gateway = dial(FW_SOCKET_DEALER_CONNECT, f->at.control);
+    zsock_t *worker = dial(FW_SOCKET_DEALER_CONNECT, f->at.jobs);
+    say_hello(f, gateway, FW_LINK_GATEWAY_UP, FW_LINK_GATEWAY_DOWN);
+    /* No worker: the answer comes late, and says that caches are to be bypassed. */
+    assert_true(ask_position(f, gateway, FW_TEXT("room:1")).unconfirmed);
+    say_hello(f, worker, FW_LINK_WORKER_UP, FW_LINK_WORKER_DOWN);
+    do_cache_action(f, worker, FW_CACHE_OPEN);
+    for (int64_t end_ms = fw_clock_ms() + DEADLINE_MS;
+         ask_position(f, gateway, FW_TEXT("room:1")).unconfirmed;)
+        assert_true(fw_clock_ms() < end_ms);
+    zsock_destroy(&worker);
+    zsock_destroy(&gateway);
+}
+
+static fw_fire_missing_t receive_missing(fixture_t *f, zsock_t *service)
+{
+    fw_message_t message = receive_message(f, service, FW_LINK_PUBLISHER_DOWN);
+    assert_int_equal(message.kind, FW_MESSAGE_FIRE_MISSING);
+    assert_memory_equal(message.fire_missing.incarnation.data, incarnation, sizeof incarnation);
+    return message.fire_missing;
+}
+
+static void fire(fixture_t *f, zsock_t *service, uint64_t number)
+{
+    sequence = number;
+    publish(f, service, number, "broadcast", NULL);
+    sequence = 0;
+}
+
+static void a_lost_event_is_asked_for_and_comes_late(void **state)
+{
+    fixture_t *f = *state;
+    zsock_t *sub = subscribe(f, "broadcast");
+    zsock_t *service = dial(FW_SOCKET_XPUB_CONNECT, f->at.fire);
+    assert_int_equal(receive(f, service).data[0], 1);
+    fire(f, service, 1);
+    fire(f, service, 4);
+    fw_fire_missing_t missing = receive_missing(f, service);
+    assert_int_equal(missing.first, 2);
+    assert_int_equal(missing.count, 2);
+    fire(f, service, 2);
+    fire(f, service, 3);
+    fire(f, service, 3); /* once more: it is known by its number, and by its id */
+    for (uint64_t offset = 1; offset <= 4; offset++)
+        assert_int_equal(receive_delivery(f, sub).position.offset, offset);
+    fw_message_t mark = {.kind = FW_MESSAGE_FIRE_MARK,
+                         .fire_mark = {{incarnation, sizeof incarnation}, 5, 1}};
+    send_message(f, service, FW_LINK_PUBLISHER_UP, &mark);
+    do
+        missing = receive_missing(f, service);
+    while (missing.first != 5); /* it may have asked for the others again meanwhile */
+    fire(f, service, 5);
+    assert_int_equal(receive_delivery(f, sub).position.offset, 5);
+    wait_for_metric(f, "freshwire_broker_fire_gaps_total{outcome=\"repaired\"} ", 3);
+    wait_for_metric(f, "freshwire_broker_fire_gaps_total{outcome=\"repeated\"} ", 1);
+    assert_int_equal((int)metric(f, "freshwire_broker_fire_gaps_total{outcome=\"lost\"} "), 0);
+    zsock_destroy(&service);
+    zsock_destroy(&sub);
+}
+
+static void an_event_that_stays_lost_flushes_the_cache_and_alarms_gateways(void **state)
+{
+    fixture_t *f = *state;
+    zsock_t *beacons = dial(FW_SOCKET_SUB_CONNECT, f->at.events);
+    zsock_t *gateway = dial(FW_SOCKET_DEALER_CONNECT, f->at.control);
+    zsock_t *worker = dial(FW_SOCKET_DEALER_CONNECT, f->at.jobs);
+    zsock_t *service = dial(FW_SOCKET_XPUB_CONNECT, f->at.fire);
+    zsock_set_subscribe(beacons, FW_TOPIC_BEACON);
+    say_hello(f, worker, FW_LINK_WORKER_UP, FW_LINK_WORKER_DOWN);
+    do_cache_action(f, worker, FW_CACHE_OPEN);
+    say_hello(f, gateway, FW_LINK_GATEWAY_UP, FW_LINK_GATEWAY_DOWN);
+    uint64_t epoch = ask_position(f, gateway, FW_TEXT("room:1")).positions[0].position.epoch;
+    assert_int_equal(receive(f, service).data[0], 1);
+    fire(f, service, 1);
+    fire(f, service, 3);
+    do_cache_action(f, worker, FW_CACHE_FLUSH);
+    uint64_t last = 0;
+    for (;;) {
+        fw_beacon_t beacon;
+        fw_refusal_t refusal;
+        fw_bytes_t frame = receive(f, beacons);
+        frame.data += strlen(FW_TOPIC_BEACON);
+        frame.size -= strlen(FW_TOPIC_BEACON);
+        assert_int_equal(fw_codec_decode_beacon(f->reply, frame, &beacon, &refusal), 0);
+        if (last != 0 && beacon.number != last + 1)
+            break;
+        last = beacon.number;
+    }
+    fw_positions_reply_t reply = ask_position(f, gateway, FW_TEXT("room:1"));
+    assert_true(reply.positions[0].position.epoch != epoch);
+    assert_false(reply.unconfirmed);
+    zsock_destroy(&service);
+    zsock_destroy(&worker);
+    zsock_destroy(&gateway);
+    zsock_destroy(&beacons);
 }
 
 static void a_bad_event_is_rejected_with_its_field_and_the_next_one_passes(void **state)
@@ -443,6 +579,19 @@ static void a_stop_releases_what_is_held_and_says_goodbye(void **state)
     zsock_destroy(&service);
 }
 
+static void a_stop_closes_the_cache(void **state)
+{
+    fixture_t *f = *state;
+    pthread_t stopper;
+    zsock_t *worker = dial(FW_SOCKET_DEALER_CONNECT, f->at.jobs);
+    say_hello(f, worker, FW_LINK_WORKER_UP, FW_LINK_WORKER_DOWN);
+    do_cache_action(f, worker, FW_CACHE_OPEN);
+    assert_int_equal(pthread_create(&stopper, NULL, stop_broker, f), 0);
+    do_cache_action(f, worker, FW_CACHE_CLOSE);
+    assert_int_equal(pthread_join(stopper, NULL), 0);
+    zsock_destroy(&worker);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -454,7 +603,11 @@ int main(void)
         CASE(without_an_answer_another_worker_is_asked_then_it_goes_out_flagged),
         CASE(a_gateway_learns_positions_and_replays_what_it_missed),
         CASE(beacons_come_without_holes),
-        CASE(a_ping_gets_its_pong),
+        CASE(a_ping_gets_its_pong_after_hello),
+        CASE(gateways_are_answered_when_the_cache_is_opened_or_time_is_up),
+        CASE(a_lost_event_is_asked_for_and_comes_late),
+        CASE(an_event_that_stays_lost_flushes_the_cache_and_alarms_gateways),
+        CASE(a_stop_closes_the_cache),
         CASE(a_bad_event_is_rejected_with_its_field_and_the_next_one_passes),
         CASE(garbage_at_every_door_is_counted_and_disturbs_nobody),
         CASE(a_message_of_several_frames_is_refused),

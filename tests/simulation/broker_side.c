@@ -119,14 +119,21 @@ static void on_acknowledge(void *context, const fw_peer_t *publisher, const fw_p
 static int on_send_job(void *context, const fw_peer_t *worker, const fw_job_t *job)
 {
     world_t *w = context;
+    uint64_t mutation = 0;
+    if (job->invalidate.tags_count > 0)
+        mutation = strtoull(job->invalidate.tags[0].text + 1, NULL, 10);
     sim_network_send(w->network, &(sim_packet_t){.at_us = w->now_us + sim_between(w, 100, 2 * MS),
                                                  .kind = SIM_JOB,
                                                  .peer = worker->id[1],
                                                  .connection = w->broker_life,
                                                  .id = job->job_id,
-                                                 .number = strtoull(
-                                                     job->invalidate.tags[0].text + 1, NULL, 10)});
+                                                 .number = mutation});
     return 0;
+}
+
+static void on_alarm(void *context)
+{
+    ((world_t *)context)->beacons++;
 }
 
 static fw_store_t *make_store(const void *options, const fw_store_answers_t *answers)
@@ -139,7 +146,10 @@ void sim_start_broker(world_t *w)
     fw_core_options_t options = {.credit = 1000,
                                  .barrier_first_us = 200 * MS,
                                  .barrier_timeout_us = 500 * MS,
+                                 .hold_timeout_us = 2000 * MS,
+                                 .open_timeout_us = 0,
                                  .held_max = 1000,
+                                 .jobs_max = 1000,
                                  .dedupe_us = 300000 * (int64_t)MS,
                                  .dedupe_max = 100000,
                                  .lease_us = 2000 * MS,
@@ -147,15 +157,19 @@ void sim_start_broker(world_t *w)
                                  .retry_us_max = 5000 * MS,
                                  .silence_us_max = 3000 * MS,
                                  .seed = fw_random_next(&w->random)};
-    fw_store_memory_options_t store = {.events_max = sim_dice(w, 300) ? 8 : 200,
-                                       .channel_bytes_max = 1 << 20,
+    fw_policy_t fallback = {sim_dice(w, 300) ? 8 : 200, 1 << 20, INT64_MAX / 4, false};
+    fw_config_error_t error;
+    fw_policies_destroy(&w->policies);
+    if (fw_policies_new(NULL, 0, &fallback, &w->policies, &error) != 0)
+        abort();
+    options.policies = w->policies;
+    fw_store_memory_options_t store = {.policies = w->policies,
                                        .bytes_max = 1 << 22,
-                                       .age_us_max = INT64_MAX / 4,
                                        .idle_us_max = INT64_MAX / 4,
                                        .channels_max = 1000,
                                        .seed = fw_random_next(&w->random)};
-    fw_core_output_t output = {w, on_acknowledge, on_send_job, on_deliver};
-    w->core = fw_core_new(&options, &output, make_store, &store, w->metrics);
+    fw_core_output_t output = {w, on_acknowledge, on_send_job, on_deliver, on_alarm};
+    w->core = fw_core_new(&options, &output, make_store, &store, w->metrics, w->now_us);
     w->broker_life++;
     w->beacons = 0;
 }

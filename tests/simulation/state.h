@@ -72,6 +72,7 @@ typedef struct {
     sim_figures_t *figures;
     fw_metrics_t *metrics;
     fw_codec_t *out, *in; /* encodes; decodes */
+    fw_policies_t *policies;
     fw_core_t *core;      /* NULL while the broker is down */
     uint64_t broker_life;
     int64_t broker_up_us, beacon_us;

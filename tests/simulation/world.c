@@ -182,7 +182,7 @@ static void tick(world_t *w)
         fw_core_tick(w->core, w->now_us);
         for (size_t p = 0; p < PUBLISHERS; p++) {
             fw_peer_t peer = sim_peer_of('p', p, 0);
-            fw_core_publisher_seen(w->core, &peer, w->now_us);
+            (void)fw_core_publisher_seen(w->core, &peer, w->now_us);
             sim_run_publisher(w, p);
         }
     }
@@ -334,6 +334,7 @@ bool sim_run(uint64_t seed, sim_bug_t bug, sim_figures_t *ret_figures, char *ret
         if (w->gateways[g].running)
             stop_gateway(w, g, 0);
     fw_core_destroy(&w->core);
+    fw_policies_destroy(&w->policies);
     sim_network_destroy(&w->network);
     fw_metrics_destroy(&w->metrics);
     fw_codec_destroy(&w->out);

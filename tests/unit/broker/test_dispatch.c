@@ -223,7 +223,7 @@ static void a_job_that_can_never_succeed_ends(void **state)
 static void a_disowned_job_is_still_done(void **state)
 {
     fixture_t *f = *state;
-    fw_dispatch_disown(add(f, 3, 0));
+    fw_dispatch_disown(f->dispatch, add(f, 3, 0));
     fw_dispatch_worker(f->dispatch, &alice, 10, 0);
     assert_true(fw_dispatch_done(f->dispatch, &alice, last(f)->job_id, 1, 0));
     assert_int_equal(f->ended, 1);

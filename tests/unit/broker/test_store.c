@@ -11,12 +11,12 @@
 #include "broker/store_memory.h"
 #include "tests/support/store_contract.h"
 
+static fw_policies_t *policies; /* made once in main */
+
 static fw_store_memory_options_t options(void)
 {
-    return (fw_store_memory_options_t){.events_max = 8,
-                                       .channel_bytes_max = 1 << 20,
+    return (fw_store_memory_options_t){.policies = policies,
                                        .bytes_max = 1 << 20,
-                                       .age_us_max = 1000,
                                        .idle_us_max = 5000,
                                        .channels_max = 100,
                                        .seed = 1};
@@ -159,15 +159,62 @@ static void a_channel_that_comes_back_has_another_epoch(void **state)
     fw_store_destroy(&store);
 }
 
+static void patterns_keep_what_their_rule_says(void **state)
+{
+    (void)state;
+    fw_store_memory_options_t o = options();
+    fw_store_t *store = fw_store_memory_new(&o, &nobody);
+    fw_store_stats_t stats;
+    for (int i = 0; i < 20; i++) {
+        (void)write_one(store, "room:1", 10, 0);
+        (void)write_one(store, "user:1", 10, 0);
+    }
+    fw_store_stats(store, &stats);
+    assert_int_equal(stats.events, 8 + 2);
+    fw_store_tick(store, 1001);
+    fw_store_stats(store, &stats);
+    assert_int_equal(stats.events, 2);
+    fw_store_destroy(&store);
+}
+
+static void a_reset_gives_new_epochs_to_what_matches_and_to_what_is_not_kept(void **state)
+{
+    (void)state;
+    fw_store_memory_options_t o = options();
+    fw_store_t *store = fw_store_memory_new(&o, &nobody);
+    const fw_text_t patterns[] = {FW_TEXT("room:?")};
+    fw_position_t room = write_one(store, "room:1", 10, 0);
+    fw_position_t far = write_one(store, "room:22", 10, 0);
+    fw_position_t idle = position_of(store, "room:9");
+    fw_store_reset(store, patterns, 1);
+    assert_true(position_of(store, "room:1").epoch != room.epoch);
+    assert_int_equal(position_of(store, "room:1").offset, 1);
+    assert_int_equal(position_of(store, "room:22").epoch, far.epoch);
+    assert_true(position_of(store, "room:9").epoch != idle.epoch);
+    fw_position_t next = write_one(store, "room:1", 10, 0);
+    assert_int_equal(next.epoch, position_of(store, "room:1").epoch);
+    assert_int_equal(next.offset, 2);
+    fw_store_destroy(&store);
+}
+
 int main(void)
 {
+    static const char *const rules[] = {"user:* history_events=2 history_age=1h"};
+    fw_policy_t fallback = {8, 1 << 20, 1000, false};
+    fw_config_error_t error;
+    if (fw_policies_new(rules, 1, &fallback, &policies, &error) != 0)
+        return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_of_all_channels_are_bounded),
         cmocka_unit_test(channels_are_bounded_and_the_one_written_longest_ago_goes),
         cmocka_unit_test(old_events_go_then_idle_channels),
         cmocka_unit_test(forgetting_a_channel_does_not_move_idle_subscribers_of_others),
         cmocka_unit_test(a_channel_that_comes_back_has_another_epoch),
+        cmocka_unit_test(patterns_keep_what_their_rule_says),
+        cmocka_unit_test(a_reset_gives_new_epochs_to_what_matches_and_to_what_is_not_kept),
     };
     int failed = store_contract_run(make);
-    return failed + cmocka_run_group_tests(tests, NULL, NULL);
+    failed += cmocka_run_group_tests(tests, NULL, NULL);
+    fw_policies_destroy(&policies);
+    return failed;
 }
