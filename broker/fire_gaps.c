@@ -20,7 +20,8 @@ typedef struct publisher {
     UT_hash_handle hh;
     struct publisher *prev, *next; /* the one heard longest ago first */
     uint8_t incarnation[FW_INCARNATION_SIZE];
-    uint64_t last; /* highest number seen or told */
+    uint64_t first; /* what lies before it was not asked for; 0 = there was a mark */
+    uint64_t last;  /* highest number seen or told */
     range_t *ranges;
     size_t ranges_count;
     size_t user_size;
@@ -95,7 +96,7 @@ static publisher_t *find(const fw_fire_gaps_t *self, fw_bytes_t incarnation)
 }
 
 static publisher_t *see(fw_fire_gaps_t *self, fw_bytes_t incarnation, fw_text_t user,
-                        uint64_t last_if_new)
+                        uint64_t last_if_new, uint64_t first_if_new)
 {
     publisher_t *publisher = find(self, incarnation);
     if (publisher) {
@@ -109,6 +110,7 @@ static publisher_t *see(fw_fire_gaps_t *self, fw_bytes_t incarnation, fw_text_t 
     publisher = fw_alloc(1, sizeof *publisher);
     memcpy(publisher->incarnation, incarnation.data, incarnation.size);
     publisher->last = last_if_new;
+    publisher->first = first_if_new;
     publisher->user_size = user.size < FW_FIRE_USER_SIZE_MAX ? user.size : FW_FIRE_USER_SIZE_MAX;
     memcpy(publisher->user, user.text, publisher->user_size);
     HASH_ADD(hh, self->publishers, incarnation, sizeof publisher->incarnation, publisher);
@@ -176,7 +178,7 @@ static bool fill(fw_fire_gaps_t *self, publisher_t *publisher, uint64_t sequence
 fw_fire_verdict_t fw_fire_gaps_event(fw_fire_gaps_t *self, fw_bytes_t incarnation,
                                      uint64_t sequence, fw_text_t user, int64_t now_us)
 {
-    publisher_t *publisher = see(self, incarnation, user, sequence - 1);
+    publisher_t *publisher = see(self, incarnation, user, sequence - 1, sequence);
     if (sequence > publisher->last) {
         if (sequence - publisher->last > 1)
             add_range(self, publisher, publisher->last + 1, sequence - 1, now_us);
@@ -216,7 +218,11 @@ void fw_fire_gaps_mark(fw_fire_gaps_t *self, const fw_fire_mark_t *mark, fw_text
 {
     bool sane = mark->kept >= 1 && mark->kept <= mark->last;
     uint64_t before = sane ? mark->kept - 1 : mark->last;
-    publisher_t *publisher = see(self, mark->incarnation, user, before);
+    publisher_t *publisher = see(self, mark->incarnation, user, before, 0);
+    /* It was met by an event: its mark was lost, or overtaken. */
+    if (publisher->first > 0 && sane && mark->kept < publisher->first)
+        add_range(self, publisher, mark->kept, publisher->first - 1, now_us);
+    publisher->first = 0;
     if (mark->last > publisher->last) {
         add_range(self, publisher, publisher->last + 1, mark->last, now_us);
         publisher->last = mark->last;

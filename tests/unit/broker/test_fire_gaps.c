@@ -144,6 +144,22 @@ static void one_never_seen_before_is_asked_for_all_it_keeps(void **state)
     assert_int_equal(stats.missing, 11);
 }
 
+static void a_mark_that_comes_after_the_first_event_shows_what_was_before_it(void **state)
+{
+    fixture_t *f = *state;
+    assert_int_equal(event(f, one, 5, 0), FW_FIRE_NEW);
+    mark(f, one, 5, 3, 0);
+    fw_fire_gaps_tick(f->gaps, 100 * MS);
+    assert_int_equal(f->asked.first, 3);
+    assert_int_equal(f->asked.count, 2);
+    assert_int_equal(event(f, one, 4, 0), FW_FIRE_REPAIRED);
+    assert_int_equal(event(f, one, 3, 0), FW_FIRE_REPAIRED);
+    mark(f, one, 5, 1, 0); /* a later mark says nothing new */
+    fw_fire_gaps_stats_t stats;
+    fw_fire_gaps_stats(f->gaps, &stats);
+    assert_int_equal(stats.missing, 0);
+}
+
 static void holes_and_publishers_are_bounded(void **state)
 {
     fixture_t *f = *state;
@@ -221,6 +237,7 @@ int main(void)
         CASE(a_mark_shows_a_lost_tail),
         CASE(what_a_publisher_does_not_keep_is_lost_at_once),
         CASE(one_never_seen_before_is_asked_for_all_it_keeps),
+        CASE(a_mark_that_comes_after_the_first_event_shows_what_was_before_it),
         CASE(holes_and_publishers_are_bounded),
         CASE(senseless_marks_and_numbers_change_nothing_else),
         cmocka_unit_test(every_number_is_published_once_or_lost),

@@ -1,4 +1,7 @@
-foreach(topic timers blob barrier dedupe dispatch fire_gaps policies publishers store core)
+foreach(topic timers blob barrier dedupe dispatch fire_gaps policies publishers store core core_cache)
   fw_unit_test(broker ${topic} fw::broker)
 endforeach()
 target_sources(test_unit_broker_store PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/store_contract.c)
+foreach(topic core core_cache)
+  target_sources(test_unit_broker_${topic} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/core_fixture.c)
+endforeach()
