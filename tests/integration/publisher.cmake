@@ -2,3 +2,6 @@ add_library(fw_fake_intake STATIC ${PROJECT_SOURCE_DIR}/tests/support/fake_intak
 target_link_libraries(fw_fake_intake PRIVATE fw_options PUBLIC fw::runtime fw::proto)
 fw_integration_test(publisher fw::publisher fw_fake_intake)
 fw_integration_test(publisher_faults fw::publisher fw_fake_intake)
+add_library(fw_wrong_peer STATIC ${PROJECT_SOURCE_DIR}/tests/support/wrong_peer.c)
+target_link_libraries(fw_wrong_peer PRIVATE fw_options PUBLIC fw::runtime)
+fw_integration_test(wrong_peers fw::publisher fw_fake_intake fw_wrong_peer)
