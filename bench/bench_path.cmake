@@ -1,0 +1,2 @@
+add_executable(bench_path ${CMAKE_CURRENT_LIST_DIR}/bench_path.c)
+target_link_libraries(bench_path PRIVATE bench_peers bench_hubs)
