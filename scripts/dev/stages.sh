@@ -7,6 +7,7 @@ reports="$root/build/reports"
 results="$reports/results"
 python=/usr/bin/python3
 fuzz_seconds=30
+fault_tests="not nightly"
 
 declare -A stage_title stage_needs stage_is_build
 stage() { # stage NAME TITLE [NEEDED STAGES]
@@ -154,6 +155,11 @@ stage_e2e() {
     pytest tests/e2e --junit-xml "$(junit e2e)"
 }
 
+stage faults "Faults under load: killed, stopped, cut off, flooded" "release-build"
+stage_faults() {
+    pytest tests/faults -m "$fault_tests" --junit-xml "$(junit faults)"
+}
+
 stage run "./dev run: starts, answers, stops" "release-build page-build"
 stage_run() {
     pytest tests/dev --junit-xml "$(junit run)"
@@ -262,14 +268,15 @@ command_test() {
     full)
         run_lanes "format dev-build dev-test asan-build asan-test tsan-build tsan-test" \
             "typescript page-build python release-build consumer deploy fuzz-build fuzz"
-        run_lanes "e2e run"
+        run_lanes "e2e faults run"
         ;;
     nightly)
         fuzz_seconds=600
+        fault_tests=""
         setup_packages "Install what images are built with" scripts/apt-packages-image.txt
         run_lanes "format dev-build dev-test asan-build asan-test tsan-build tsan-test clang-tidy" \
             "typescript page-build python release-build consumer deploy image fuzz-build fuzz"
-        run_lanes "e2e run"
+        run_lanes "e2e faults run"
         ;;
     *) die "./dev test $tier: there is no such tier." "The tiers are quick, full and nightly." ;;
     esac

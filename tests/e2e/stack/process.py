@@ -100,6 +100,7 @@ class Daemon:
         arguments: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         binary: Path | None = None,
+        launcher: Sequence[str] = (),  # a command that becomes the binary's process, such as ip netns exec NAME
     ) -> None:
         self.role = role
         self.folder = folder
@@ -110,7 +111,7 @@ class Daemon:
         self._ports_file.unlink(missing_ok=True)
         self._stdout_file = folder / "stdout.log"
         self._stderr_file = folder / "stderr.log"
-        command = [str(binary or find_binary()), role, "--ports-file", str(self._ports_file), *arguments]
+        command = [*launcher, str(binary or find_binary()), role, "--ports-file", str(self._ports_file), *arguments]
         with open(self._stdout_file, "wb") as out, open(self._stderr_file, "wb") as err:
             self.process = subprocess.Popen(
                 command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment(env),

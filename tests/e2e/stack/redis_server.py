@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Sequence
 
 import redis
 
@@ -17,16 +18,23 @@ from stack.waiting import wait_for
 class RedisServer:
     """Starts in the constructor; keeps its address over kill and start. Nothing is persisted."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        address: str = "127.0.0.1",
+        port: int | None = None,
+        launcher: Sequence[str] = (),  # a command that becomes the server's process, such as ip netns exec NAME
+    ) -> None:
         program = shutil.which("redis-server")
         assert program, "redis-server is missing: ./dev test installs it"
         self.folder = folder
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}"
-        self.client = redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=5)
+        self.port = port or free_port()
+        self.url = f"redis://{address}:{self.port}"
+        self.client = redis.Redis(host=address, port=self.port, socket_timeout=5)
         self._command = [
-            program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-            "--dir", str(folder), *arguments,
+            *launcher, program, "--port", str(self.port), "--bind", address, "--protected-mode", "no",
+            "--save", "", "--appendonly", "no", "--dir", str(folder), *arguments,
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
