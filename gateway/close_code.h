@@ -30,7 +30,10 @@ typedef struct {
 
 typedef enum {
     FW_RESET_NONE,
-    FW_RESET_HISTORY, /* what was missed is not kept any more */
-    FW_RESET_LAPPED,  /* the session read too slowly */
-    FW_RESET_EPOCH,   /* the channel began anew */
+    FW_RESET_HISTORY,     /* what was missed is not kept any more */
+    FW_RESET_LAPPED,      /* the session read too slowly */
+    FW_RESET_EPOCH,       /* the channel began anew */
+    FW_RESET_UNCONFIRMED, /* and the broker cannot say yet that the cache holds nothing stale */
 } fw_reset_reason_t;
+
+enum { FW_RESETS = FW_RESET_UNCONFIRMED + 1 };

@@ -92,6 +92,8 @@ static void init_events(fw_gateway_metrics_t *self, fw_metrics_t *registry)
         fw_metrics_counter(registry, resets, help, "reason=\"history\"");
     self->resets[FW_RESET_LAPPED] = fw_metrics_counter(registry, resets, help, "reason=\"lapped\"");
     self->resets[FW_RESET_EPOCH] = fw_metrics_counter(registry, resets, help, "reason=\"epoch\"");
+    self->resets[FW_RESET_UNCONFIRMED] =
+        fw_metrics_counter(registry, resets, help, "reason=\"unconfirmed\"");
 }
 
 static void init_links(fw_gateway_metrics_t *self, fw_metrics_t *registry)

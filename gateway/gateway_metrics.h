@@ -46,7 +46,7 @@ typedef struct {
     fw_counter_t *writes;
     fw_counter_t *written_bytes;
     fw_counter_t *messages;
-    fw_counter_t *resets[FW_RESET_EPOCH + 1];
+    fw_counter_t *resets[FW_RESETS];
     fw_counter_t *replays_complete;
     fw_counter_t *replays_reset;
     fw_counter_t *reopened;

@@ -282,6 +282,11 @@ void fw_hub_event(fw_hub_t *self, fw_channel_t *channel, uint64_t epoch, fw_entr
     apply(self, channel, before, fw_sync_event(&channel->sync, &self->limits.ring, epoch, entry_p));
 }
 
+void fw_hub_doubt(fw_channel_t *channel, bool unconfirmed)
+{
+    channel->sync.unconfirmed = unconfirmed;
+}
+
 void fw_hub_position(fw_hub_t *self, fw_channel_t *channel, uint64_t request_id,
                      fw_position_t position)
 {

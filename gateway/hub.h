@@ -23,7 +23,7 @@ typedef struct {
     uint64_t subscriptions;
     uint64_t channels;
     size_t rings_bytes;
-    uint64_t resets[FW_RESET_EPOCH + 1]; /* told to sessions, by reason; the hub's part */
+    uint64_t resets[FW_RESETS]; /* told to sessions, by reason; the hub's part */
     uint64_t replays_complete;
     uint64_t replays_reset;
 } fw_hub_counts_t;
@@ -63,6 +63,9 @@ size_t fw_hub_marked(fw_hub_t *self);
 /* NULL when nobody here listens to it. */
 fw_channel_t *fw_hub_find(const fw_hub_t *self, fw_text_t channel);
 void fw_hub_event(fw_hub_t *self, fw_channel_t *channel, uint64_t epoch, fw_entry_t **entry_p);
+/* Whether the broker's answer about a channel, told next, came with a doubt: resets make browsers
+ * bypass caches then. */
+void fw_hub_doubt(fw_channel_t *channel, bool unconfirmed);
 void fw_hub_position(fw_hub_t *self, fw_channel_t *channel, uint64_t request_id,
                      fw_position_t position);
 void fw_hub_replayed(fw_hub_t *self, fw_channel_t *channel, const fw_sync_replay_t *replay);

@@ -93,6 +93,8 @@ static const char *reason_text(fw_reset_reason_t reason)
         return "lapped";
     case FW_RESET_EPOCH:
         return "epoch";
+    case FW_RESET_UNCONFIRMED:
+        return "unconfirmed";
     case FW_RESET_NONE:
         break;
     }

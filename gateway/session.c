@@ -189,11 +189,12 @@ bool fw_session_settle(fw_session_t *self, uint32_t index)
     if (sync->state != FW_SYNC_LIVE)
         return false;
     if (!wish->positioned) {
-        stand_at_head(subscription, FW_RESET_NONE);
+        /* It has nothing to lose but what it is about to read from a cache. */
+        stand_at_head(subscription, sync->unconfirmed ? FW_RESET_UNCONFIRMED : FW_RESET_NONE);
         return true;
     }
     if (wish->position.epoch != sync->epoch) {
-        stand_at_head(subscription, FW_RESET_EPOCH);
+        stand_at_head(subscription, fw_sync_reason(sync, FW_RESET_EPOCH));
         return true;
     }
     uint64_t place = wish->position.offset;
@@ -208,7 +209,7 @@ bool fw_session_settle(fw_session_t *self, uint32_t index)
     if (result == -EAGAIN)
         return false;
     if (result != 0) {
-        stand_at_head(subscription, FW_RESET_HISTORY);
+        stand_at_head(subscription, fw_sync_reason(sync, FW_RESET_HISTORY));
         return true;
     }
     subscription->cursor = place;
@@ -223,8 +224,9 @@ void fw_session_reset(fw_session_t *self, uint32_t index, fw_reset_reason_t reas
     if (subscription->wish)
         return; /* its place is still to be decided */
     bool known = self->state == FW_SESSION_OPEN || subscription->recovered ||
-                 subscription->reset != FW_RESET_NONE;
-    /* Before the welcome a session without a place of its own has nothing to lose. */
+                 subscription->reset != FW_RESET_NONE || reason == FW_RESET_UNCONFIRMED;
+    /* Before the welcome a session without a place of its own has nothing to lose but what it is
+     * about to read from a cache. */
     stand_at_head(subscription, known ? reason : FW_RESET_NONE);
     fw_session_touch(self, index);
 }

@@ -350,7 +350,7 @@ static void report(fw_shard_t *self)
     fw_gauge_add(metrics->subscriptions, (int64_t)(counts->subscriptions - old->subscriptions));
     fw_gauge_add(metrics->channels, (int64_t)(counts->channels - old->channels));
     fw_gauge_add(metrics->ring_bytes, (int64_t)(counts->rings_bytes - old->rings_bytes));
-    for (int i = FW_RESET_HISTORY; i <= FW_RESET_EPOCH; i++)
+    for (int i = FW_RESET_HISTORY; i < FW_RESETS; i++)
         fw_counter_add(metrics->resets[i], counts->resets[i] - old->resets[i]);
     fw_counter_add(metrics->replays_complete, counts->replays_complete - old->replays_complete);
     fw_counter_add(metrics->replays_reset, counts->replays_reset - old->replays_reset);

@@ -32,8 +32,10 @@ struct fw_repair {
         foreign_answer; /* held events of another epoch are kept until this request is answered */
     uint64_t position_request;
     int64_t position_asked_ms;
+    uint64_t position_least; /* visible when it was asked: no true answer is below */
     uint64_t replay_request;
     uint64_t replay_since;
+    uint64_t replay_least; /* likewise */
     int64_t replay_asked_ms;
 };
 
@@ -215,6 +217,11 @@ static void forget_older(fw_repair_t *repair)
         repair->replaying = IDLE;
 }
 
+fw_reset_reason_t fw_sync_reason(const fw_sync_t *self, fw_reset_reason_t reason)
+{
+    return self->unconfirmed && reason != FW_RESET_NONE ? FW_RESET_UNCONFIRMED : reason;
+}
+
 /* Begins anew behind a position. */
 static unsigned start_at(fw_sync_t *self, fw_position_t position, fw_reset_reason_t reason)
 {
@@ -227,7 +234,7 @@ static unsigned start_at(fw_sync_t *self, fw_position_t position, fw_reset_reaso
         self->reachable = 0;
     self->epoch = position.epoch;
     self->visible = position.offset;
-    self->reset_reason = (uint8_t)reason;
+    self->reset_reason = (uint8_t)fw_sync_reason(self, reason);
     fw_ring_start(&self->ring, position.offset);
     return reason == FW_RESET_NONE ? FW_SYNC_SETTLES : FW_SYNC_RESET | FW_SYNC_SETTLES;
 }
@@ -283,6 +290,11 @@ unsigned fw_sync_position(fw_sync_t *self, const fw_ring_limits_t *limits, uint6
         changed |= start_at(self, position, FW_RESET_NONE);
     } else if (position.epoch != self->epoch) {
         changed |= start_at(self, position, FW_RESET_EPOCH);
+    } else if (position.offset < repair->position_least) {
+        /* The broker forgot events under the same epoch: what comes next has used numbers, and what
+         * is held may be of before. */
+        drop_held(repair);
+        changed |= start_at(self, position, FW_RESET_HISTORY);
     }
     see(self, position.offset);
     changed |= apply_held(self, limits);
@@ -377,8 +389,8 @@ unsigned fw_sync_replayed(fw_sync_t *self, const fw_ring_limits_t *limits,
     if (repair && repair->replaying != IDLE && repair->replay_request == replay->request_id) {
         replaying_t direction = repair->replaying;
         repair->replaying = IDLE;
-        if (replay->visible.epoch != self->epoch) {
-            /* The broker began anew; the position tells everybody. */
+        if (replay->visible.epoch != self->epoch || replay->visible.offset < repair->replay_least) {
+            /* The broker began anew, or forgot; the position tells everybody. */
             repair->needs_position = true;
         } else if (direction == FORWARD) {
             changed = replayed_forward(self, limits, replay);
@@ -415,6 +427,7 @@ void fw_sync_position_asked(fw_sync_t *self, uint64_t request_id, int64_t now_ms
     repair->position_asked = true;
     repair->position_request = request_id;
     repair->position_asked_ms = now_ms;
+    repair->position_least = self->visible;
     self->asked++;
 }
 
@@ -441,6 +454,7 @@ void fw_sync_replay_asked(fw_sync_t *self, uint64_t request_id, int64_t now_ms,
     }
     repair->replay_request = request_id;
     repair->replay_asked_ms = now_ms;
+    repair->replay_least = self->visible;
     *ret_since = (fw_position_t){self->epoch, repair->replay_since};
     *ret_limit = (uint32_t)limit;
 }

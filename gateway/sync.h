@@ -48,6 +48,7 @@ typedef struct {
     uint32_t answered;    /* the last of them that was answered */
     uint8_t state;        /* fw_sync_state_t */
     uint8_t reset_reason; /* fw_reset_reason_t of the last FW_SYNC_RESET */
+    bool unconfirmed;     /* the broker's last answer said so: resets must bypass caches */
 } fw_sync_t;
 
 typedef struct {
@@ -75,6 +76,8 @@ void fw_sync_suspect(fw_sync_t *self);
 /* An event of the link; takes the entry. Returns what changed. */
 unsigned fw_sync_event(fw_sync_t *self, const fw_ring_limits_t *limits, uint64_t epoch,
                        fw_entry_t **entry_p);
+/* The reason to be told for a reset: unconfirmed while the broker cannot vouch for the cache. */
+fw_reset_reason_t fw_sync_reason(const fw_sync_t *self, fw_reset_reason_t reason);
 /* True when the event is known to be in the ring or before it: it needs no entry. */
 bool fw_sync_knows(const fw_sync_t *self, fw_position_t position);
 unsigned fw_sync_position(fw_sync_t *self, const fw_ring_limits_t *limits, uint64_t request_id,

@@ -16,6 +16,10 @@ enum {
     POSITIONS_PER_TURN = 4,   /* requests of FW_POSITIONS_MAX channels */
     REPLAYS_AT_ONCE_MAX = 64, /* of one turn */
     MISSED_BEACONS_MAX = 3,
+    REOPEN_FLOOR_MS = 50,
+    REOPEN_BASE_MS = 250,
+    REOPEN_MS_MAX = 4000,
+    STALL_MS = 500, /* not called for so long, this process stood still */
 };
 
 static void *raw(zsock_t *socket)
@@ -54,16 +58,36 @@ static void close_sockets(fw_uplink_t *self)
     zsock_destroy(&self->events);
     zsock_destroy(&self->control);
     self->welcomed = false;
+    self->fenced = false;
     self->beacon_heard_ms = 0;
+    self->strange_ms = 0;
+    self->control_at = NULL;
+}
+
+/* Both sockets must reach the same broker: when one name stands for several, one address of them.
+ * 0; -EINPROGRESS while a name is being looked up; another negative errno. */
+static int connect_sockets(fw_uplink_t *self, int64_t now_ms)
+{
+    fw_socket_settings_t sub = fw_socket_settings(FW_SOCKET_SUB_CONNECT);
+    fw_socket_settings_t dealer = fw_socket_settings(FW_SOCKET_DEALER_CONNECT);
+    const char *events = NULL;
+    int result = 0;
+    if (!self->control_at)
+        result = fw_dial_next(self->control_dial, now_ms, &self->control_at);
+    if (result == 0)
+        result = fw_dial_beside(self->events_dial, self->control_dial, now_ms, &events);
+    if (result == 0)
+        result = fw_socket_open(&sub, events, &self->events);
+    if (result == 0)
+        result = fw_socket_open(&dealer, self->control_at, &self->control);
+    return result;
 }
 
 static int open_sockets(fw_uplink_t *self, int64_t now_ms)
 {
-    fw_socket_settings_t sub = fw_socket_settings(FW_SOCKET_SUB_CONNECT);
-    fw_socket_settings_t dealer = fw_socket_settings(FW_SOCKET_DEALER_CONNECT);
-    int result = fw_socket_open(&sub, self->options.events_endpoint, &self->events);
-    if (result == 0)
-        result = fw_socket_open(&dealer, self->options.control_endpoint, &self->control);
+    int result = connect_sockets(self, now_ms);
+    if (result == -EINPROGRESS)
+        return result;
     if (result == 0)
         result = fw_wakeup_new(self->options.loop, self->events, &self->events_wakeup);
     if (result == 0)
@@ -93,7 +117,7 @@ int fw_uplink_new(const fw_uplink_options_t *options, int64_t now_ms, fw_uplink_
     fw_random_bytes(&self->id, sizeof self->id);
     fw_random_bytes(self->incarnation, sizeof self->incarnation);
     fw_random_bytes(&seed, sizeof seed);
-    self->backoff = fw_backoff_make(50, 250, 5000, seed);
+    self->backoff = fw_backoff_make(REOPEN_FLOOR_MS, REOPEN_BASE_MS, REOPEN_MS_MAX, seed);
     fw_publisher_options_t publisher = {
         .endpoint = options->publish_endpoint,
         .name = "gateway",
@@ -103,11 +127,21 @@ int fw_uplink_new(const fw_uplink_options_t *options, int64_t now_ms, fw_uplink_
     int result = fw_publisher_new(&publisher, options->published, options->published_context,
                                   &self->publisher);
     if (result == 0)
+        result = fw_dial_new(options->control_endpoint, &self->control_dial);
+    if (result == 0)
+        result = fw_dial_new(options->events_endpoint, &self->events_dial);
+    if (result == 0)
         result = open_sockets(self, now_ms);
+    if (result == -EINPROGRESS || result == -EHOSTUNREACH || result == -EAGAIN) {
+        /* Its name is not known yet: as good as a broker that is not there. */
+        self->reopen_ms = now_ms + FW_RESOLVE_POLL_MS;
+        result = 0;
+    }
     if (result != 0) {
         fw_uplink_destroy(&self);
         return result;
     }
+    self->ticked_ms = now_ms;
     *ret_uplink = self;
     return 0;
 }
@@ -130,6 +164,8 @@ void fw_uplink_destroy(fw_uplink_t **self_p)
     fw_wakeup_destroy(&self->publisher_wakeup);
     fw_publisher_destroy(&self->publisher);
     close_sockets(self);
+    fw_dial_destroy(&self->control_dial);
+    fw_dial_destroy(&self->events_dial);
     fw_codec_destroy(&self->codec);
     free(self->json);
     free(self);
@@ -298,10 +334,26 @@ static void report(fw_uplink_t *self)
            FW_KV_TEXT("control", self->options.control_endpoint));
 }
 
-/* What waits to be read counts: this thread may have been the one that was silent. */
-static bool is_silent(zsock_t *socket, int64_t silent_ms)
+void fw_uplink_settled(fw_uplink_t *self)
 {
-    return silent_ms >= FW_UPLINK_SILENCE_MS && !has_input(socket);
+    if (!self->welcomed || !self->fenced)
+        return;
+    fw_backoff_reset(&self->backoff);
+    fw_dial_answered(self->control_dial);
+    fw_dial_answered(self->events_dial);
+}
+
+/* Positions of one broker and events of another: no name or port may lead to two of them for
+ * long. */
+static bool is_strange(fw_uplink_t *self, int64_t now_ms)
+{
+    bool strange = self->welcomed && self->beacon_heard_ms > 0 &&
+                   memcmp(self->beacon, self->broker, FW_INCARNATION_SIZE) != 0;
+    if (!strange)
+        self->strange_ms = 0;
+    else if (self->strange_ms == 0)
+        self->strange_ms = now_ms;
+    return strange && now_ms - self->strange_ms >= FW_UPLINK_SILENCE_MS;
 }
 
 static void reopen(fw_uplink_t *self, int64_t now_ms)
@@ -311,19 +363,35 @@ static void reopen(fw_uplink_t *self, int64_t now_ms)
         fw_counter_add(self->options.metrics->reopened, 1);
         return;
     }
+    if (result == -EINPROGRESS) {
+        self->reopen_ms = now_ms + FW_RESOLVE_POLL_MS;
+        return;
+    }
     self->reopen_ms = now_ms + fw_backoff_next_ms(&self->backoff);
     const fw_refusal_t refusal = {.reason = "sockets cannot be opened"};
     fw_uplink_trouble(self, now_ms, "broker link cannot be opened, retrying", &refusal);
 }
 
+/* What was not looked at was not silent: it may wait to be read. */
+static void forgive_own_pause(fw_uplink_t *self, int64_t now_ms)
+{
+    int64_t pause_ms = now_ms - self->ticked_ms;
+    self->ticked_ms = now_ms;
+    if (pause_ms <= STALL_MS)
+        return;
+    self->control_heard_ms += pause_ms;
+    self->events_heard_ms += pause_ms;
+}
+
 void fw_uplink_tick(fw_uplink_t *self, int64_t now_ms)
 {
     self->now_ms = now_ms;
+    forgive_own_pause(self, now_ms);
     if (self->reopen_ms > 0) {
         if (now_ms >= self->reopen_ms)
             reopen(self, now_ms);
-    } else if (is_silent(self->control, now_ms - self->control_heard_ms) ||
-               is_silent(self->events, now_ms - self->events_heard_ms)) {
+    } else if (now_ms - self->control_heard_ms >= FW_UPLINK_SILENCE_MS ||
+               now_ms - self->events_heard_ms >= FW_UPLINK_SILENCE_MS || is_strange(self, now_ms)) {
         close_sockets(self);
         self->reopen_ms = now_ms + fw_backoff_next_ms(&self->backoff);
     } else if (!self->welcomed && now_ms - self->greeted_ms >= FW_UPLINK_PING_MS) {

@@ -36,7 +36,10 @@ static fw_entry_t *entry_of(fw_uplink_t *self, const fw_delivery_t *delivery, in
     return fw_entry_new(delivery->position.offset, body, &ret_publication->exclude, received_us);
 }
 
-static void take_event(fw_uplink_t *self, fw_bytes_t body, int64_t now_us)
+/* The take functions return whether it was something of a broker: only that is a sign of life. A
+ * stranger on the broker's port may be talkative. */
+
+static bool take_event(fw_uplink_t *self, fw_bytes_t body, int64_t now_us)
 {
     const fw_gateway_metrics_t *metrics = self->options.metrics;
     fw_delivery_t delivery;
@@ -47,36 +50,37 @@ static void take_event(fw_uplink_t *self, fw_bytes_t body, int64_t now_us)
         fw_counter_add(metrics->refused[FW_REFUSED_EVENTS], 1);
         fw_uplink_trouble(self, now_us / 1000, "event of the broker is malformed, ignoring it",
                           &refusal);
-        return;
+        return false;
     }
     fw_channel_t *channel = fw_hub_find(self->options.hub, delivery.channel);
     if (!channel) {
         fw_counter_add(metrics->irrelevant, 1);
-        return;
+        return true;
     }
     if (fw_sync_knows(&channel->sync, delivery.position)) {
         fw_counter_add(metrics->duplicates, 1);
-        return;
+        return true;
     }
     fw_entry_t *entry = entry_of(self, &delivery, now_us, &publication, &refusal);
     if (!entry) {
         fw_counter_add(metrics->refused[FW_REFUSED_EVENTS], 1);
         fw_uplink_trouble(self, now_us / 1000, "event of the broker is malformed, ignoring it",
                           &refusal);
-        return;
+        return false;
     }
     observe_age(self, publication.ts);
     fw_hub_event(self->options.hub, channel, delivery.position.epoch, &entry);
+    return true;
 }
 
-static void take_beacon(fw_uplink_t *self, fw_bytes_t body, int64_t now_ms)
+static bool take_beacon(fw_uplink_t *self, fw_bytes_t body, int64_t now_ms)
 {
     fw_beacon_t beacon;
     fw_refusal_t refusal;
     if (fw_codec_decode_beacon(self->codec, body, &beacon, &refusal) != 0 ||
         beacon.incarnation.size != FW_INCARNATION_SIZE) {
         fw_counter_add(self->options.metrics->refused[FW_REFUSED_EVENTS], 1);
-        return;
+        return false;
     }
     bool first = self->beacon_heard_ms == 0;
     bool same = memcmp(self->beacon, beacon.incarnation.data, FW_INCARNATION_SIZE) == 0;
@@ -93,9 +97,10 @@ static void take_beacon(fw_uplink_t *self, fw_bytes_t body, int64_t now_ms)
     }
     memcpy(self->beacon, beacon.incarnation.data, FW_INCARNATION_SIZE);
     self->beacon_number = beacon.number;
+    return true;
 }
 
-static void take_fence(fw_uplink_t *self, fw_bytes_t frame)
+static bool take_fence(fw_uplink_t *self, fw_bytes_t frame)
 {
     char topic[FW_FENCE_SIZE_MAX];
     size_t prefix = fw_uplink_fence_topic(self, 0, topic) - 1;
@@ -103,29 +108,32 @@ static void take_fence(fw_uplink_t *self, fw_bytes_t frame)
     char digits[FW_FENCE_SIZE_MAX] = "";
     if (frame.size <= prefix || frame.size >= FW_FENCE_SIZE_MAX ||
         memcmp(frame.data, topic, prefix) != 0)
-        return; /* somebody else's */
+        return false; /* somebody else's */
     memcpy(digits, frame.data + prefix, frame.size - prefix);
     if (fw_offset_parse((fw_text_t){digits, frame.size - prefix}, &number) != 0 ||
         number > UINT32_MAX)
-        return;
+        return false;
     size_t size = fw_uplink_fence_topic(self, (uint32_t)number, topic);
     fw_uplink_subscribe(self, ZMQ_UNSUBSCRIBE, topic, size);
     fw_hub_fenced(self->options.hub, (uint32_t)number);
+    self->fenced = true;
+    fw_uplink_settled(self);
+    return true;
 }
 
-static void take_frame(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us)
+static bool take_frame(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us)
 {
     size_t beacon = strlen(FW_TOPIC_BEACON);
     if (frame.size >= beacon && memcmp(frame.data, FW_TOPIC_BEACON, beacon) == 0)
-        take_beacon(self, (fw_bytes_t){frame.data + beacon, frame.size - beacon}, now_us / 1000);
-    else if (frame.size > 0 && frame.data[0] == FW_TOPIC_FENCE_PREFIX[0])
-        take_fence(self, frame);
-    else if (frame.size > FW_TOPIC_SIZE) {
-        take_event(self, (fw_bytes_t){frame.data + FW_TOPIC_SIZE, frame.size - FW_TOPIC_SIZE},
-                   now_us);
-    } else {
-        fw_counter_add(self->options.metrics->refused[FW_REFUSED_EVENTS], 1);
-    }
+        return take_beacon(self, (fw_bytes_t){frame.data + beacon, frame.size - beacon},
+                           now_us / 1000);
+    if (frame.size > 0 && frame.data[0] == FW_TOPIC_FENCE_PREFIX[0])
+        return take_fence(self, frame);
+    if (frame.size > FW_TOPIC_SIZE)
+        return take_event(
+            self, (fw_bytes_t){frame.data + FW_TOPIC_SIZE, frame.size - FW_TOPIC_SIZE}, now_us);
+    fw_counter_add(self->options.metrics->refused[FW_REFUSED_EVENTS], 1);
+    return false;
 }
 
 static void welcome(fw_uplink_t *self, const fw_welcome_t *welcome_message)
@@ -141,16 +149,18 @@ static void welcome(fw_uplink_t *self, const fw_welcome_t *welcome_message)
         self->beacon_interval_ms = welcome_message->beacon_interval_ms;
     self->known = true;
     self->welcomed = true;
-    fw_backoff_reset(&self->backoff);
+    fw_uplink_settled(self);
 }
 
 static void take_positions(fw_uplink_t *self, const fw_positions_reply_t *reply)
 {
     for (size_t i = 0; i < reply->positions_count; i++) {
         fw_channel_t *channel = fw_hub_find(self->options.hub, reply->positions[i].channel);
-        if (channel)
-            fw_hub_position(self->options.hub, channel, reply->request_id,
-                            reply->positions[i].position);
+        if (!channel)
+            continue;
+        fw_hub_doubt(channel, reply->unconfirmed);
+        fw_hub_position(self->options.hub, channel, reply->request_id,
+                        reply->positions[i].position);
     }
 }
 
@@ -177,10 +187,11 @@ static void take_replay(fw_uplink_t *self, const fw_replay_reply_t *reply, int64
         }
         self->entries[replay.count++] = entry;
     }
+    fw_hub_doubt(channel, reply->unconfirmed);
     fw_hub_replayed(self->options.hub, channel, &replay);
 }
 
-static void take_answer(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us)
+static bool take_answer(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us)
 {
     fw_message_t message;
     fw_refusal_t refusal;
@@ -188,7 +199,7 @@ static void take_answer(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us)
         fw_counter_add(self->options.metrics->refused[FW_REFUSED_CONTROL], 1);
         fw_uplink_trouble(self, now_us / 1000, "answer of the broker is malformed, ignoring it",
                           &refusal);
-        return;
+        return false;
     }
     switch (message.kind) {
     case FW_MESSAGE_WELCOME:
@@ -223,15 +234,17 @@ static void take_answer(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us)
     case FW_MESSAGE_FIRE_MISSING:
         break; /* the pong's arrival is all that counts; the others never come on this link */
     }
+    return true;
 }
 
-typedef void take_fn(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us);
+typedef bool take_fn(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us);
 
 static bool receive_all(fw_uplink_t *self, zsock_t *socket, take_fn *take, int64_t *heard_ms)
 {
     zmq_msg_t frame;
     unsigned budget = FW_UPLINK_FRAMES_PER_TURN;
     int64_t now_us = 0;
+    bool alive = false;
     int result = 0;
     (void)zmq_msg_init(&frame);
     while (budget > 0) {
@@ -245,12 +258,12 @@ static bool receive_all(fw_uplink_t *self, zsock_t *socket, take_fn *take, int64
              */
             if (budget % 16 == 0)
                 now_us = fw_clock_us();
-            take(self, fw_socket_bytes(&frame), now_us);
+            alive = take(self, fw_socket_bytes(&frame), now_us) || alive;
         }
         budget--;
     }
     (void)zmq_msg_close(&frame);
-    if (now_us > 0)
+    if (alive)
         *heard_ms = now_us / 1000;
     return budget > 0;
 }

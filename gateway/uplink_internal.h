@@ -5,6 +5,7 @@
 #include "gateway/uplink.h"
 #include "gateway/wakeup.h"
 #include "runtime/backoff.h"
+#include "runtime/dial.h"
 #include "runtime/log.h"
 
 enum {
@@ -15,6 +16,9 @@ enum {
 struct fw_uplink {
     fw_uplink_options_t options;
     fw_codec_t *codec;
+    fw_dial_t *control_dial;
+    fw_dial_t *events_dial;
+    const char *control_at; /* chosen for the sockets to be opened; NULL = to be chosen */
     zsock_t *events;
     zsock_t *control;
     fw_publisher_t *publisher;
@@ -30,6 +34,7 @@ struct fw_uplink {
     uint32_t beacon_interval_ms;
     bool known;    /* there was a Welcome once */
     bool welcomed; /* on this connection */
+    bool fenced;   /* a fence came back over this connection */
     uint64_t last_request;
     uint64_t last_ping;
     int64_t now_ms; /* of the last turn or tick */
@@ -38,7 +43,9 @@ struct fw_uplink {
     int64_t control_heard_ms;
     int64_t events_heard_ms;
     int64_t beacon_heard_ms; /* 0 = none on this connection */
-    int64_t reopen_ms;       /* when the sockets are opened; 0 = they are open */
+    int64_t strange_ms;      /* since when the two links are two brokers'; 0 = they are not */
+    int64_t ticked_ms;
+    int64_t reopen_ms; /* when the sockets are opened; 0 = they are open */
     fw_backoff_t backoff;
     int64_t replays_refilled_ms;
     uint32_t replays_left;
@@ -58,6 +65,9 @@ void fw_uplink_subscribe(fw_uplink_t *self, int option, const char *topic, size_
 /* Writes the topic of a fence; returns its size. */
 size_t fw_uplink_fence_topic(const fw_uplink_t *self, uint32_t fence,
                              char ret_topic[FW_FENCE_SIZE_MAX]);
+
+/* Called when the link may just have become whole: welcomed and fenced. */
+void fw_uplink_settled(fw_uplink_t *self);
 
 /* uplink_input.c */
 /* Receives until there is nothing more; false when the budget ended before. */

@@ -130,9 +130,13 @@ void fake_broker_destroy(fake_broker_t **self_p)
     *self_p = NULL;
 }
 
-void fake_broker_restart(fake_broker_t *self, bool forgets)
+void fake_broker_down(fake_broker_t *self)
 {
     close_all(self);
+}
+
+void fake_broker_up(fake_broker_t *self, bool forgets)
+{
     if (forgets) {
         forget_history(self);
         self->epoch++;
@@ -142,6 +146,12 @@ void fake_broker_restart(fake_broker_t *self, bool forgets)
     self->counts.subscriptions = 0;
     memset(self->topics, 0, TOPICS_MAX * sizeof *self->topics);
     open_all(self);
+}
+
+void fake_broker_restart(fake_broker_t *self, bool forgets)
+{
+    fake_broker_down(self);
+    fake_broker_up(self, forgets);
 }
 
 fake_settings_t *fake_broker_settings(fake_broker_t *self)
@@ -340,7 +350,8 @@ static void positions(fake_broker_t *self, const fw_peer_t *peer,
     fw_message_t message = {.kind = FW_MESSAGE_POSITIONS_REPLY};
     message.positions_reply = (fw_positions_reply_t){.request_id = request->request_id,
                                                      .positions = list,
-                                                     .positions_count = request->channels_count};
+                                                     .positions_count = request->channels_count,
+                                                     .unconfirmed = self->settings.unconfirmed};
     answer(self, self->control, peer, FW_LINK_GATEWAY_DOWN, &message);
 }
 
@@ -360,6 +371,7 @@ static void replay(fake_broker_t *self, const fw_peer_t *peer, const fw_replay_r
         .status = FW_REPLAY_RESET,
         .visible = {self->epoch, channel->visible},
         .deliveries = list,
+        .unconfirmed = self->settings.unconfirmed,
     };
     bool reachable = request->since.epoch == self->epoch &&
                      request->since.offset <= channel->visible && !self->settings.refuses_replays;
@@ -479,6 +491,8 @@ void fake_broker_turn(void *context)
     fake_broker_t *self = context;
     zmq_msg_t frame;
     fw_peer_t peer;
+    if (!self->events)
+        return; /* down */
     (void)zmq_msg_init(&frame);
     if (!self->settings.mute && fw_clock_ms() - self->beacon_ms >= FAKE_BEACON_MS)
         send_beacon(self);

@@ -23,6 +23,7 @@ typedef struct {
     bool mute;             /* says nothing at all, reads everything */
     bool holds_positions;  /* does not answer positions requests */
     bool refuses_replays;  /* answers RESET */
+    bool unconfirmed;      /* its answers say so */
     uint32_t replay_limit; /* events in one answer; 0 = as asked */
 } fake_settings_t;
 
@@ -62,6 +63,9 @@ uint64_t fake_broker_release(fake_broker_t *self, const fake_event_t *event);
 void fake_broker_send_event_frame(fake_broker_t *self, const void *data, size_t size);
 /* The next beacons are lost. */
 void fake_broker_skip_beacons(fake_broker_t *self, unsigned count);
+/* Closes its sockets, and comes back, which fake_broker_restart does at once. */
+void fake_broker_down(fake_broker_t *self);
+void fake_broker_up(fake_broker_t *self, bool forgets);
 /* Closes its sockets and comes back on the same ports: with new epochs and no history, or as it
  * was. */
 void fake_broker_restart(fake_broker_t *self, bool forgets);

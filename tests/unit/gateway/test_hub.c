@@ -141,6 +141,28 @@ static void a_place_that_cannot_be_resumed_is_a_reset_after_the_welcome(void **s
     scene_end(&scene);
 }
 
+static void who_comes_while_the_broker_doubts_its_cache_is_told_to_bypass_it(void **state)
+{
+    (void)state;
+    scene_t scene = scene_new(100);
+    fw_session_t *fresh = join(&scene, "broadcast");
+    fw_session_t *old = resume(&scene, "broadcast", 99, 3);
+    fw_hub_doubt(fw_hub_find(scene.hub, FW_TEXT("broadcast")), true);
+    scene_answer(&scene, TEST_EPOCH, 6);
+    assert_string_equal(scene_sent(&scene, fresh), WELCOME("1", STANDING("broadcast", "6", "false"))
+                                                       RESET("unconfirmed", "broadcast", "5", "6"));
+    assert_string_equal(scene_sent(&scene, old), WELCOME("2", STANDING("broadcast", "6", "false"))
+                                                     RESET("unconfirmed", "broadcast", "5", "6"));
+    assert_int_equal(fw_hub_counts(scene.hub)->resets[FW_RESET_UNCONFIRMED], 2);
+    fw_hub_doubt(fw_hub_find(scene.hub, FW_TEXT("broadcast")), false);
+    fw_session_t *later = join(&scene, "broadcast");
+    assert_null(strstr(scene_sent(&scene, later), "fw.reset"));
+    scene_leave(&scene, &fresh);
+    scene_leave(&scene, &old);
+    scene_leave(&scene, &later);
+    scene_end(&scene);
+}
+
 static void a_place_ahead_of_this_gateway_is_checked_with_the_broker(void **state)
 {
     (void)state;
@@ -370,6 +392,7 @@ int main(void)
         cmocka_unit_test(a_place_in_the_ring_is_resumed_from_it),
         cmocka_unit_test(an_older_place_is_resumed_by_a_replay),
         cmocka_unit_test(a_place_that_cannot_be_resumed_is_a_reset_after_the_welcome),
+        cmocka_unit_test(who_comes_while_the_broker_doubts_its_cache_is_told_to_bypass_it),
         cmocka_unit_test(a_place_ahead_of_this_gateway_is_checked_with_the_broker),
         cmocka_unit_test(a_new_epoch_resets_everybody_once),
         cmocka_unit_test(a_session_not_yet_welcomed_is_not_told_of_what_it_never_had),

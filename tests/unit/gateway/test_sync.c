@@ -195,7 +195,7 @@ static void a_gap_that_history_cannot_fill_is_a_reset(void **state)
     go_live(&sync, 1, 3);
     assert_int_equal(event(&sync, EPOCH, 20), 0);
     (void)ask_replay(&sync, 5, &limit);
-    unsigned changed = replay_reset(&sync, 5, EPOCH, 19);
+    unsigned changed = replay_reset(&sync, 5, EPOCH, 20);
     assert_true(changed & FW_SYNC_RESET);
     assert_int_equal(sync.reset_reason, FW_RESET_HISTORY);
     assert_int_equal(fw_ring_head(&sync.ring), 20);
@@ -247,6 +247,71 @@ static void a_new_epoch_resets_and_goes_on(void **state)
     assert_int_equal(sync.epoch, OTHER);
     assert_int_equal(sync.ring.base, 2);
     assert_int_equal(fw_ring_head(&sync.ring), 2);
+    fw_sync_clear(&sync);
+}
+
+static void a_lower_position_than_was_known_when_it_was_asked_is_a_reset(void **state)
+{
+    (void)state;
+    fw_sync_t sync;
+    go_live(&sync, 1, 3);
+    assert_int_equal(event(&sync, EPOCH, 4), FW_SYNC_GREW);
+    fw_sync_suspect(&sync);
+    fw_sync_position_asked(&sync, 2, 0);
+    assert_int_equal(position(&sync, 2, EPOCH, 2), FW_SYNC_RESET | FW_SYNC_SETTLES);
+    assert_int_equal(sync.reset_reason, FW_RESET_HISTORY);
+    assert_int_equal(fw_ring_head(&sync.ring), 2);
+    assert_int_equal(event(&sync, EPOCH, 3), FW_SYNC_GREW);
+    fw_sync_clear(&sync);
+}
+
+static void an_answer_that_events_have_overtaken_changes_nothing(void **state)
+{
+    (void)state;
+    fw_sync_t sync;
+    go_live(&sync, 1, 3);
+    fw_sync_suspect(&sync);
+    fw_sync_position_asked(&sync, 2, 0);
+    assert_int_equal(event(&sync, EPOCH, 4), FW_SYNC_GREW);
+    assert_int_equal(position(&sync, 2, EPOCH, 3), FW_SYNC_SETTLES);
+    assert_int_equal(fw_ring_head(&sync.ring), 4);
+    assert_int_equal(fw_sync_needs(&sync), 0);
+    fw_sync_clear(&sync);
+}
+
+static void a_replay_that_shows_a_lower_position_asks_for_it(void **state)
+{
+    (void)state;
+    fw_sync_t sync;
+    uint32_t limit = 0;
+    go_live(&sync, 1, 3);
+    (void)event(&sync, EPOCH, 9);
+    (void)ask_replay(&sync, 5, &limit);
+    assert_int_equal(replay(&sync, 5, 4, 5, true, 5), 0);
+    assert_int_equal(fw_sync_needs(&sync), FW_SYNC_NEEDS_POSITION);
+    fw_sync_position_asked(&sync, 6, 0);
+    assert_true(position(&sync, 6, EPOCH, 5) & FW_SYNC_RESET);
+    assert_int_equal(sync.visible, 5);
+    fw_sync_clear(&sync);
+}
+
+static void a_reset_while_the_broker_doubts_its_cache_says_so(void **state)
+{
+    (void)state;
+    fw_sync_t sync;
+    go_live(&sync, 1, 3);
+    fw_sync_suspect(&sync);
+    fw_sync_position_asked(&sync, 2, 0);
+    sync.unconfirmed = true;
+    assert_true(position(&sync, 2, OTHER, 1) & FW_SYNC_RESET);
+    assert_int_equal(sync.reset_reason, FW_RESET_UNCONFIRMED);
+    assert_int_equal(fw_sync_reason(&sync, FW_RESET_HISTORY), FW_RESET_UNCONFIRMED);
+    assert_int_equal(fw_sync_reason(&sync, FW_RESET_NONE), FW_RESET_NONE);
+    sync.unconfirmed = false;
+    fw_sync_suspect(&sync);
+    fw_sync_position_asked(&sync, 3, 0);
+    assert_true(position(&sync, 3, EPOCH, 1) & FW_SYNC_RESET);
+    assert_int_equal(sync.reset_reason, FW_RESET_EPOCH);
     fw_sync_clear(&sync);
 }
 
@@ -422,6 +487,10 @@ int main(void)
         cmocka_unit_test(an_answer_without_progress_is_a_reset_not_a_loop),
         cmocka_unit_test(a_lost_tail_shows_in_the_position),
         cmocka_unit_test(a_new_epoch_resets_and_goes_on),
+        cmocka_unit_test(a_lower_position_than_was_known_when_it_was_asked_is_a_reset),
+        cmocka_unit_test(an_answer_that_events_have_overtaken_changes_nothing),
+        cmocka_unit_test(a_replay_that_shows_a_lower_position_asks_for_it),
+        cmocka_unit_test(a_reset_while_the_broker_doubts_its_cache_says_so),
         cmocka_unit_test(a_position_asked_before_the_new_epoch_does_not_lose_its_events),
         cmocka_unit_test(a_straggler_of_an_old_epoch_is_forgotten),
         cmocka_unit_test(older_events_are_fetched_and_put_before_the_ring),

@@ -40,7 +40,8 @@ export class Batcher {
   }
 
   gap(gap: Gap): void {
-    const spreadMs = gap.reason === "epoch" ? this.random() * EPOCH_SPREAD_MS : 0;
+    const all = gap.reason === "epoch" || gap.reason === "unconfirmed"; // every client at once
+    const spreadMs = all ? this.random() * EPOCH_SPREAD_MS : 0;
     this.#add({ dueAt: this.clock.now() + spreadMs, gap });
   }
 

@@ -13,6 +13,8 @@ export type GapReason =
   | "lapped"
   /** The broker started anew: places of before mean nothing. */
   | "epoch"
+  /** The broker started anew and cannot vouch for the cache yet: it is bypassed. */
+  | "unconfirmed"
   /** An offset was skipped without an explanation. */
   | "hole";
 
@@ -37,7 +39,7 @@ function placeOf(value: Position): Position | undefined {
   return isPosition(value) ? { epoch: value.epoch, offset: value.offset } : undefined;
 }
 
-const reasons: readonly string[] = ["history", "lapped", "epoch"];
+const reasons: readonly string[] = ["history", "lapped", "epoch", "unconfirmed"];
 
 export class Channels {
   readonly #channels = new Map<string, Channel>();
@@ -136,7 +138,8 @@ export class Channels {
       channel.position.offset === frame.offset;
     channel.resetFollows = false;
     channel.position = placeOf(frame);
-    if (repeated) return [];
+    // What was reported at the welcome did not make anybody bypass caches; this one does.
+    if (repeated && frame.reason !== "unconfirmed") return [];
     const reason = reasons.includes(frame.reason) ? (frame.reason as GapReason) : "history";
     return [{ channel: frame.channel, reason }];
   }
