@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from freshwire.cache._algorithm import Command, Get, Script, Time, Unlink
+from freshwire.cache._algorithm import Command, Get, Head, Script, Time, Unlink
 
 
 class RedisModel:
@@ -37,6 +37,8 @@ class RedisModel:
         self.now_us += 1
         if isinstance(command, Get):
             return self.get(command.key)
+        if isinstance(command, Head):
+            return (self.get(command.key) or b"")[:28]
         if isinstance(command, Unlink):
             removed = [key for key in dict.fromkeys(command.keys) if self.get(key) is not None]
             for key in removed:

@@ -185,17 +185,24 @@ def test_scripts_given_again_keep_the_order_of_commands(server, cache):
         assert purged.stamps["t"] <= purged.fresh
 
 
-def test_value_that_would_come_back_changed_is_served_but_not_stored(cache, caplog):
+def test_value_that_would_come_back_changed_is_an_error_and_leaves_no_lease(server, cache):
     class Row(dict):
         pass
 
-    outcome = cache.read_sync("k", ["t"], Loader(Row(a=1)))
-    assert outcome.value == {"a": 1}
-    assert not outcome.stored
-    assert "would not come back as itself" in caplog.text
-    assert (
-        cache.read_sync("k", ["t"], Loader()).status is Status.MISS
-    )  # And no lease is left behind.
+    with pytest.raises(TypeError, match="Row cannot be cached"):
+        cache.read_sync("k", ["t"], Loader(Row(a=1)))
+    assert server.client().get("fw:c:k") is None
+    assert cache.read_sync("k", ["t"], Loader()).stored
+
+
+def test_value_that_is_too_large_is_served_but_not_stored(server, caplog):
+    small = Cache(server.url, payload_size_max=100)
+    outcome = cache_too_large = small.read_sync("large", ["t"], Loader(2**64))
+    assert (outcome.value, outcome.stored) == (2**64, False)
+    assert "cannot be cached" in cache_too_large.reason
+    assert "more than 64 bits" in caplog.text
+    assert server.client().get("fw:c:large") is None  # And no lease is left behind.
+    small.close_sync()
 
 
 def test_arguments_that_cannot_work_are_refused(cache):

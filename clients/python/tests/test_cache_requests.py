@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from types import SimpleNamespace
 
 import pytest
@@ -18,8 +17,10 @@ from freshwire.cache import (
     parse_fresh,
     should_cache,
 )
+from freshwire.cache._algorithm import Plan
 from freshwire.cache._breaker import Breaker
 from freshwire.cache._template import Template, limit_key
+from freshwire.cache.context import Read
 
 # ---- templates
 
@@ -31,11 +32,27 @@ def test_template_that_could_surprise_is_refused(text):
 
 
 def test_unknown_name_is_an_error_when_the_function_is_decorated():
-    def function(team_id: int) -> None: ...
-
     template = Template("x:{team_id}:{user.id}")
+    template.check({"team_id", "user", "more"}, "function")
     with pytest.raises(ValueError, match="function takes no user"):
-        template.check(inspect.signature(function), "function")
+        template.check({"team_id"}, "function")
+
+
+def test_object_without_a_text_of_its_own_is_no_part_of_a_key():
+    """Its address would be the key: a miss each time, or another object's entry."""
+    with pytest.raises(TypeError, match="no text of its own"):
+        Template("x:{session}").key({"session": object()})
+
+
+def test_nothing_is_not_the_text_none():
+    template = Template("user:{user_id}")
+    assert template.key({"user_id": None}) not in {
+        template.key({"user_id": text}) for text in ("None", "%", "", "null")
+    }
+
+
+def test_items_of_a_dict_are_named_as_attributes_are():
+    assert Template("project:{row.id}").tag({"row": {"id": 4}}) == "project:4"
 
 
 def test_no_value_reaches_into_the_part_of_another():
@@ -84,9 +101,11 @@ def test_live_paths_of_the_seed_are_not_cached():
 
 
 def test_cache_control_follows_the_path():
-    assert cache_control("/api/v1/projects/4") == "private, no-cache"
-    assert cache_control("/api/dashboard") == "private, no-cache"
-    assert cache_control("/analytics/x") == "private, no-cache"
+    for path in ("/api/v1/projects/4", "/users/me", "/notifications", "/teams/1", "/api/dashboard"):
+        assert cache_control(path) == "private, no-store"
+    assert cache_control("/analytics/x", live_control="private, no-cache") == "private, no-cache"
+    assert cache_control("/health", static_seconds=5) == "public, max-age=5"
+    assert cache_control("/anything", default_seconds=0) == "private, max-age=0"
     assert cache_control("/health") == "public, max-age=60"
     assert cache_control("/docs") == "public, max-age=60"
     assert cache_control("/anything") == "private, max-age=10"
@@ -128,7 +147,7 @@ def application(status=200, headers=(), reads=(), seen=None):
     async def app(scope, receive, send):
         if seen is not None:
             seen.append(current().fresh)
-        current().reads.extend(reads)
+        current().reads.extend(Read(status, Plan("k", ("",), ("e",), 1, 2)) for status in reads)
         await send({"type": "http.response.start", "status": status, "headers": list(headers)})
         await send({"type": "http.response.body", "body": b"ok"})
 
@@ -137,11 +156,11 @@ def application(status=200, headers=(), reads=(), seen=None):
 
 def test_headers_follow_path_method_and_status():
     cases = [
-        ("/projects", "GET", 200, "private, no-cache"),
+        ("/projects", "GET", 200, "private, no-store"),
         ("/health", "GET", 200, "public, max-age=60"),
         ("/other", "GET", 200, "private, max-age=10"),
         ("/other", "HEAD", 200, "private, max-age=10"),
-        ("/projects", "GET", 304, "private, no-cache"),
+        ("/projects", "GET", 304, "private, no-store"),
         ("/health", "GET", 503, "no-store"),
         ("/other", "GET", 404, "no-store"),
         ("/projects", "POST", 201, "no-store"),
@@ -154,10 +173,13 @@ def test_headers_follow_path_method_and_status():
     assert "vary" not in serve(application(), "/health")[1]
 
 
-def test_what_was_read_from_a_cache_is_never_kept_by_browsers():
+def test_what_was_read_from_a_cache_is_never_used_by_browsers_without_asking():
     _, headers, _ = serve(application(reads=[Status.HIT]), "/not-in-any-list")
     assert headers["cache-control"] == "private, no-cache"
     assert headers["x-cache"] == "HIT"
+    assert "etag" not in headers  # It did not say that this was all.
+    _, headers, _ = serve(application(reads=[Status.HIT]), "/projects")
+    assert headers["cache-control"] == "private, no-store"
 
 
 def test_x_cache_says_the_worst_of_all_reads():
@@ -181,6 +203,8 @@ def test_what_the_application_says_stands():
 
 def test_policy_can_be_changed():
     _, headers, _ = serve(application(), "/mine", live=["/mine"])
+    assert headers["cache-control"] == "private, no-store"
+    _, headers, _ = serve(application(), "/projects", live_control="private, no-cache")
     assert headers["cache-control"] == "private, no-cache"
     _, headers, _ = serve(application(), "/projects", live=[], default_seconds=3)
     assert headers["cache-control"] == "private, max-age=3"

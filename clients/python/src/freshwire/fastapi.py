@@ -19,11 +19,9 @@ when it committed.
 """
 
 # No `from __future__ import annotations`: FastAPI could not resolve those of a callable object.
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
-from concurrent.futures import Future
-from typing import Any, Protocol, Union
+from typing import Any
 
 try:
     from anyio import from_thread
@@ -31,26 +29,13 @@ try:
 except ImportError as error:
     raise ImportError("freshwire.fastapi needs: pip install freshwire[fastapi]") from error
 
-from freshwire.cache import Cache, CacheError
-from freshwire.errors import PublishError
+from freshwire.cache import Cache
+from freshwire.cache.context import origin_of
+from freshwire.cache.middleware import EVENT_ID_HEADER, ORIGIN_HEADER
+from freshwire.delivery import Delivery, Submitter
 from freshwire.events import Event, Level, Receipt
 
 log = logging.getLogger("freshwire.fastapi")
-
-ORIGIN_HEADER = "X-Freshwire-Origin"
-EVENT_ID_HEADER = "X-Freshwire-Event-Id"
-ORIGIN_SIZE_MAX = 128
-
-SomeFuture = Union["asyncio.Future[Receipt]", "Future[Receipt]"]
-
-
-class Submitter(Protocol):
-    """What is needed of a publisher: Publisher, AsyncPublisher,
-    freshwire.testing.RecordingPublisher."""
-
-    def submit(
-        self, event: Event, *, level: Level = "purged", timeout: float | None = None
-    ) -> SomeFuture: ...
 
 
 class Events:
@@ -104,7 +89,7 @@ class Events:
         return Event.make(type, **fields)
 
     async def _send(self, events: Iterable[Event]) -> list[Receipt]:
-        receipts = [await self._settings._send(event) for event in events]
+        receipts = [await self._settings.delivery.send(event) for event in events]
         self.receipts += receipts
         if self._response is not None and self.receipts:
             ids = ",".join(receipt.id for receipt in self.receipts)
@@ -115,16 +100,13 @@ class Events:
 class SyncEvents:
     """The dependency: `events: Events = Depends(sync_events)`. One for the application.
 
-    The mutation is committed when an event is published, so no failure to publish fails the
-    request. The handler waits at most `wait` seconds for the acknowledgement; the event is sent in
-    the background until `timeout`. Until the broker has it, `cache` (if given) is purged directly,
-    so that at least no reader gets an old copy. Each such case is logged, and its receipt says
-    `acknowledged=False`. `strict=True` raises instead, for tests.
+    For what `Cache.invalidates` cannot say: several events, or data that only the handler has. No
+    failure to publish fails the request (see freshwire.delivery).
     """
 
     def __init__(
         self,
-        publisher: Submitter,
+        publisher: Submitter | Delivery,
         *,
         cache: Cache | None = None,
         level: Level = "purged",
@@ -132,12 +114,14 @@ class SyncEvents:
         timeout: float = 60.0,
         strict: bool = False,
     ) -> None:
-        self._publisher = publisher
-        self._cache = cache
-        self._level: Level = level
-        self._wait = wait
-        self._timeout = timeout
-        self._strict = strict
+        """A publisher and what to do with it, or a Delivery, such as `cache.delivery`."""
+        self.delivery = (
+            publisher
+            if isinstance(publisher, Delivery)
+            else Delivery(
+                publisher, cache=cache, level=level, wait=wait, timeout=timeout, strict=strict
+            )
+        )
 
     async def __call__(self, request: Request, response: Response) -> AsyncIterator[Events]:
         events = Events(self, origin_of(request.headers.get(ORIGIN_HEADER)), response)
@@ -147,49 +131,5 @@ class SyncEvents:
             types = ", ".join(event.type for event in events.pending)
             log.warning("%s: collected, but flush() was never called: %s", request.url.path, types)
 
-    async def _send(self, event: Event) -> Receipt:
-        future: asyncio.Future[Receipt]
-        try:
-            submitted = self._publisher.submit(event, level=self._level, timeout=self._timeout)
-            future = asyncio.wrap_future(submitted) if isinstance(submitted, Future) else submitted
-        except (PublishError, TypeError, ValueError) as error:
-            return await self._failed(event, error)
-        done, _ = await asyncio.wait({future}, timeout=self._wait)
-        if not done:
-            future.add_done_callback(lambda ended: _log_outcome(event, ended))
-            return await self._failed(
-                event, TimeoutError(f"no answer in {self._wait:g} s, still trying")
-            )
-        try:
-            return future.result()
-        except PublishError as error:
-            return await self._failed(event, error)
 
-    async def _failed(self, event: Event, error: Exception) -> Receipt:
-        if self._strict:
-            raise error
-        log.error("event %s (%s) is not published: %s", event.id, event.type, error)
-        if self._cache and event.invalidate:
-            try:
-                await self._cache.purge(event.invalidate)
-            except CacheError as cache_error:
-                log.error("event %s: %s", event.id, cache_error)
-        return Receipt(id=event.id, unconfirmed=True, acknowledged=False)
-
-
-def _log_outcome(event: Event, future: "asyncio.Future[Receipt]") -> None:
-    if future.cancelled():
-        log.error("event %s (%s) is lost: the publisher stopped", event.id, event.type)
-    elif future.exception():
-        log.error("event %s (%s) is lost: %s", event.id, event.type, future.exception())
-    else:
-        log.info("event %s (%s) is published after all", event.id, event.type)
-
-
-def origin_of(header: str | None) -> str:
-    """The tab's name from its header. One that no broker would take is none: it must not be able to
-    keep the event from everybody else."""
-    origin = (header or "").strip()
-    if not origin.isprintable() or len(origin.encode("utf-8", "replace")) > ORIGIN_SIZE_MAX:
-        return ""
-    return origin
+__all__ = ["EVENT_ID_HEADER", "ORIGIN_HEADER", "Events", "SyncEvents", "origin_of"]

@@ -263,7 +263,7 @@ def test_second_read_comes_from_the_cache_and_is_counted(world):
         first, second = (client.get(path, headers=headers) for _ in range(2))
         assert (first.headers["X-Cache"], second.headers["X-Cache"]) == ("MISS", "HIT"), path
         assert first.json() == second.json()
-        assert second.headers["Cache-Control"] == "private, no-cache"
+        assert second.headers["Cache-Control"] == "private, no-store"
     stats = client.get("/api/stats").json()
     assert stats["database_reads"] - before == 6
     assert stats["reads"]["/api/projects/{id}"] == {

@@ -19,9 +19,9 @@ except ImportError as error:
     raise ImportError("freshwire.cache needs: pip install freshwire[redis]") from error
 
 from ._algorithm import BYPASS, Fresh, Outcome, Purged, Status
-from ._cache import Cache, CacheError, CacheStats
+from ._cache import RESULT, Cache, CachedFunction, CacheError, CacheStats
 from ._codec import CacheCodecError
-from .context import RequestCache, current, parse_fresh, request_cache
+from .context import RequestCache, bypass, covers_response, current, parse_fresh, request_cache
 from .middleware import CacheHeaders
 from .policy import LIVE_PATTERNS, NO_CACHE_PATTERNS, cache_control, should_cache
 
@@ -29,17 +29,21 @@ __all__ = [
     "BYPASS",
     "LIVE_PATTERNS",
     "NO_CACHE_PATTERNS",
+    "RESULT",
     "Cache",
     "CacheCodecError",
     "CacheError",
     "CacheHeaders",
     "CacheStats",
+    "CachedFunction",
     "Fresh",
     "Outcome",
     "Purged",
     "RequestCache",
     "Status",
+    "bypass",
     "cache_control",
+    "covers_response",
     "current",
     "parse_fresh",
     "request_cache",

@@ -27,8 +27,8 @@ from __future__ import annotations
 import enum
 import os
 import random
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from . import _codec, _entry
@@ -61,6 +61,13 @@ class Get:
 
 
 @dataclass(frozen=True)
+class Head:
+    """The beginning of an entry, up to its stamps: whose fill it is, without its value."""
+
+    key: str
+
+
+@dataclass(frozen=True)
 class Script:
     name: str
     keys: tuple[str, ...]
@@ -77,7 +84,7 @@ class Time:
     pass
 
 
-Command = Get | Script | Unlink | Time
+Command = Get | Head | Script | Unlink | Time
 
 
 @dataclass(frozen=True)
@@ -103,12 +110,38 @@ Operation = Commands | Load | Pause
 
 
 @dataclass(frozen=True)
+class Filled:
+    """Which fill of an entry a value is from: enough to tell later whether it still is the one."""
+
+    nonce: bytes
+    start_us: int
+    stamps: tuple[tuple[str, int], ...]
+
+    @property
+    def head(self) -> bytes:
+        return _entry.head(self.nonce, self.start_us)
+
+
+@dataclass(frozen=True)
 class Outcome:
     value: Any
     status: Status
     stored: bool = False
     reason: str = ""
     """Why a loaded value was not stored; empty when it was, and for a hit."""
+    filled: Filled | None = None
+    """The entry in Redis that holds the value, if one does."""
+
+
+@dataclass
+class Nested:
+    """What a load read from caches itself. The drivers fill it in while the load runs."""
+
+    tags: set[str] = field(default_factory=set)
+    oldest_us: int | None = None
+    """The earliest fill among the values."""
+    storable: bool = True
+    """False when one of them was read with store=False: it may lack the last commits."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +165,11 @@ class Plan:
     margin_us: int = 0
     """Clocks of two Redis nodes may differ by so much after a failover."""
     payload_size_max: int = _entry.PAYLOAD_SIZE_MAX
+    negative_ttl_ms: int | None = None
+    """How long None is kept: there is no such thing. 0 = not at all; None = as any other value."""
+    pack: Callable[[Any], bytes] = _codec.pack
+    unpack: Callable[[bytes], Any] = _codec.unpack
+    nested: Nested = field(default_factory=Nested)
 
 
 PAUSE_MIN = 0.02
@@ -182,7 +220,8 @@ def _serve(
     if fresh and entry.start_us <= fresh + plan.margin_us:
         return None, Status.STALE_REJECTED
     try:
-        return Outcome(_codec.unpack(entry.payload), Status.HIT), Status.HIT
+        filled = Filled(entry.nonce, entry.start_us, entry.stamps)
+        return Outcome(plan.unpack(entry.payload), Status.HIT, filled=filled), Status.HIT
     except CacheCodecError:
         return None, Status.MISS
 
@@ -213,24 +252,46 @@ def _fill(plan: Plan, status: Status, header: bytes) -> Generator[Operation, Any
     except BaseException:
         yield release
         raise
+    ttl_ms = plan.ttl_ms
+    if value is None and plan.negative_ttl_ms is not None:
+        ttl_ms = plan.negative_ttl_ms
+    reason = _unstorable(plan, stamps, start_us, ttl_ms)
+    if reason:
+        yield release
+        return Outcome(value, status, reason=reason)
+    # A value made of older ones is no younger than they are.
+    start_us = min(start_us, plan.nested.oldest_us or start_us)
+    filled = Filled(lease[4:], start_us, tuple(zip(plan.tags, stamps, strict=True)))
     try:
-        data = _entry.encode(
-            lease[4:], start_us, tuple(zip(plan.tags, stamps, strict=True)), _codec.pack(value)
-        )
+        data = _entry.encode(filled.nonce, start_us, filled.stamps, plan.pack(value))
     except CacheCodecError as error:
         yield release
         return Outcome(value, status, reason=f"cannot be cached: {error}")
-    if 0 in stamps or any(
-        start_us - stamp <= plan.hold_off_us for stamp in stamps if plan.hold_off_us
-    ):
+    except BaseException:
         yield release
-        return Outcome(value, status, reason="invalidated too recently")
-    replies = yield Commands((Script("store", (plan.entry_key,), (lease, data, plan.ttl_ms)),))
+        raise
+    replies = yield Commands((Script("store", (plan.entry_key,), (lease, data, ttl_ms)),))
     if _failure(replies):
         return Outcome(value, status, reason="Redis did not answer")
     if not replies[0]:
         return Outcome(value, status, reason="purged while it was loaded")
-    return Outcome(value, status, stored=True)
+    return Outcome(value, status, stored=True, filled=filled)
+
+
+def _unstorable(plan: Plan, stamps: Sequence[int], start_us: int, ttl_ms: int) -> str:
+    """Why a value that was loaded must not be stored, or nothing."""
+    if 0 in stamps:
+        return "a stamp is missing"
+    if plan.hold_off_us and any(start_us - stamp <= plan.hold_off_us for stamp in stamps):
+        return "invalidated too recently"
+    if ttl_ms == 0:
+        return "there is nothing, and that is not cached"
+    unnamed = plan.nested.tags.difference(plan.tags)
+    if unnamed:
+        return f"cannot be cached: it was made of cached values with the tags {sorted(unnamed)}"
+    if not plan.nested.storable:
+        return "it was made of values that may lack the last commits"
+    return ""
 
 
 def _load_only(plan: Plan, status: Status, reason: str) -> Steps:
@@ -238,6 +299,24 @@ def _load_only(plan: Plan, status: Status, reason: str) -> Steps:
         status = Status.BYPASS
     value = yield LOAD
     return Outcome(value, status, reason=reason)
+
+
+def still_valid(
+    reads: Sequence[tuple[Plan, Filled | None]], replies: Any, fresh: Fresh
+) -> bool:
+    """Whether each read would be a hit now, from the same fill as before. `replies`: for each, the
+    Head of its entry and then its stamps."""
+    if _failure(replies) or fresh is BYPASS:
+        return False
+    left = iter(replies)
+    for plan, filled in reads:
+        head = next(left)
+        stamps = tuple((tag, _stamp(next(left))) for tag in plan.tags)
+        if filled is None or head != filled.head or stamps != filled.stamps:
+            return False
+        if fresh and filled.start_us <= fresh + plan.margin_us:
+            return False
+    return True
 
 
 def _failure(replies: Any) -> Exception | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import logging
 import os
 import random
@@ -13,24 +12,57 @@ import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
-from freshwire.events import Invalidate
+from freshwire import sqlalchemy
+from freshwire.delivery import Delivery, Submitter
+from freshwire.events import Event, Invalidate, Receipt
 
 from . import _algorithm, context
 from ._algorithm import BYPASS, Fresh, Outcome, Plan, Purged, Status
 from ._entry import EPOCH_TAG, PAYLOAD_SIZE_MAX, sort_tags
-from ._redis import AsyncRedis, SyncRedis
+from ._functions import Decorated
+from ._redis import AsyncRedis, Client, SyncRedis
 from ._template import Template, limit_key
+from ._values import Values
 
 log = logging.getLogger("freshwire.cache")
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 Seconds = float | timedelta
+Texts = str | Iterable[str]
 
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
+CACHED = "__freshwire_cached__"
+"""Marks functions that `Cache.cached` made."""
+INVALIDATED = "cache_invalidated"
+"""Type of an event that only invalidates."""
+
+
+class CachedFunction(Protocol[P, R_co]):
+    """What `Cache.cached` makes of a function: the same, and the names of its entries."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+    def cache_key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """The key of a call with these arguments, for `invalidate(keys=…)`."""
+
+    def cache_tags(self, *args: P.args, **kwargs: P.kwargs) -> list[str]:
+        """Its tags."""
+
+
+class _Result:
+    def __repr__(self) -> str:
+        return "RESULT"
+
+
+RESULT: Any = _Result()
+"""The data of an event is what the function returned."""
 
 
 class CacheError(Exception):
@@ -72,8 +104,12 @@ class Cache:
         self,
         redis_url: str | None = None,
         *,
+        client: Client | None = None,
+        async_client: Client | None = None,
+        publisher: Submitter | Delivery | None = None,
         namespace: str = "fw",
         ttl: Seconds = 300,
+        negative_ttl: Seconds | None = None,
         stamp_ttl: Seconds = 24 * 60 * 60,
         timeout: float = 0.25,
         lease: float = 10.0,
@@ -84,15 +120,27 @@ class Cache:
     ) -> None:
         """Times in seconds.
 
-        `ttl` of an entry when a read names none; `stamp_ttl` of a tag's stamp, at least twice the
-        longest ttl; `timeout` of one Redis round trip; `lease` after which a loader is taken for
-        dead; `wait` for another's load before loading as well; `hold_off` = the most that a load
-        may lag behind commits (read replicas): nothing is stored for so long after a purge;
-        `margin` = the most that two Redis nodes' clocks may differ after a failover.
+        Redis is named by a URL (default: REDIS_URL), or by redis-py's own clients: `client` for
+        threads, `async_client` for asyncio, or functions that make them (called once for each
+        process and event loop). They may be of a Redis Cluster or from a Sentinel, need bytes as
+        replies (no `decode_responses`), and should have a `socket_timeout`.
+
+        `publisher` is where `invalidate` and `invalidates` publish; a Delivery says how. `ttl` of
+        an entry when a read names none; `negative_ttl` of None, of which 0 keeps nothing;
+        `stamp_ttl` of a tag's stamp, at least twice the longest ttl; `timeout` of one Redis round
+        trip; `lease` after which a loader is taken for dead; `wait` for another's load before
+        loading as well; `hold_off` = the most that a load may lag behind commits (read replicas):
+        nothing is stored for so long after a purge; `margin` = the most that two Redis nodes'
+        clocks may differ after a failover.
         """
-        self._url = redis_url or os.environ.get("REDIS_URL") or DEFAULT_URL
+        url: str | None = None
+        if client is None and async_client is None:
+            url = redis_url or os.environ.get("REDIS_URL") or DEFAULT_URL
+        elif redis_url is not None:
+            raise TypeError("a URL or clients, not both")
         self._namespace = namespace
         self._ttl_ms = _milliseconds(ttl)
+        self._negative_ttl_ms = _optional_milliseconds(negative_ttl)
         self._stamp_ttl_ms = _milliseconds(stamp_ttl)
         self._lease_ms = _milliseconds(lease)
         self._wait = wait
@@ -101,11 +149,16 @@ class Cache:
         self._payload_size_max = min(payload_size_max, PAYLOAD_SIZE_MAX)
         self._check_ttl(self._ttl_ms)
         self._random = random.Random()
-        self._sync = SyncRedis(self._url, timeout)
-        self._async = AsyncRedis(self._url, timeout)
+        self._sync = SyncRedis(url or client, timeout)
+        self._async = AsyncRedis(url or async_client, timeout)
         self._lock = threading.Lock()
         self._stats = CacheStats()
         self._complained: set[str] = set()
+        self.delivery: Delivery | None = None
+        """How what this cache publishes gets out; also for `freshwire.fastapi.SyncEvents`."""
+        if publisher is not None:
+            self.delivery = publisher if isinstance(publisher, Delivery) else Delivery(publisher)
+            self.delivery.cache = self.delivery.cache or self
         _alive.add(self)
 
     # ---- reading
@@ -117,12 +170,14 @@ class Cache:
         loader: Callable[[], Awaitable[Any]],
         *,
         ttl: Seconds | None = None,
+        negative_ttl: Seconds | None = None,
+        returns: Any = None,
         fresh: Fresh | str | None = None,
         store: bool = True,
     ) -> Any:
         """The cached value of `key`, or what `loader` returns; see `read` for the arguments."""
-        outcome = await self.read(key, tags, loader, ttl=ttl, fresh=fresh, store=store)
-        return outcome.value
+        plan = self._plan(key, tags, ttl, negative_ttl, returns, fresh, store)
+        return (await self._read(key, plan, loader)).value
 
     async def read(
         self,
@@ -131,18 +186,21 @@ class Cache:
         loader: Callable[[], Awaitable[Any]],
         *,
         ttl: Seconds | None = None,
+        negative_ttl: Seconds | None = None,
+        returns: Any = None,
         fresh: Fresh | str | None = None,
         store: bool = True,
     ) -> Outcome:
         """As `get_or_load`, and says whether it was a hit.
 
         `tags` must name everything whose change makes the value stale; they are needed before the
-        load. `fresh` is the freshness token of the event that caused the read, "bypass" for an
-        event that was unconfirmed; by default the one of the current request. `store=False` when
-        the load may not see the last commits, for example inside an older transaction.
+        load. `returns` is the type of the value when it is not plain data, as an annotation:
+        `list[Project]`. `fresh` is the freshness token of the event that caused the read, "bypass"
+        for an event that was unconfirmed; by default the one of the current request. `store=False`
+        when the load may not see the last commits, for example inside an older transaction.
         """
-        steps = _algorithm.read(self._plan(key, tags, ttl, fresh, store), self._random)
-        return self._count(key, await self._drive(steps, loader))
+        plan = self._plan(key, tags, ttl, negative_ttl, returns, fresh, store)
+        return await self._read(key, plan, loader)
 
     def get_or_load_sync(
         self,
@@ -151,11 +209,14 @@ class Cache:
         loader: Callable[[], Any],
         *,
         ttl: Seconds | None = None,
+        negative_ttl: Seconds | None = None,
+        returns: Any = None,
         fresh: Fresh | str | None = None,
         store: bool = True,
     ) -> Any:
         """As `get_or_load`, for threads."""
-        return self.read_sync(key, tags, loader, ttl=ttl, fresh=fresh, store=store).value
+        plan = self._plan(key, tags, ttl, negative_ttl, returns, fresh, store)
+        return self._read_sync(key, plan, loader).value
 
     def read_sync(
         self,
@@ -164,70 +225,222 @@ class Cache:
         loader: Callable[[], Any],
         *,
         ttl: Seconds | None = None,
+        negative_ttl: Seconds | None = None,
+        returns: Any = None,
         fresh: Fresh | str | None = None,
         store: bool = True,
     ) -> Outcome:
         """As `read`, for threads."""
-        steps = _algorithm.read(self._plan(key, tags, ttl, fresh, store), self._random)
-        return self._count(key, self._drive_sync(steps, loader))
+        plan = self._plan(key, tags, ttl, negative_ttl, returns, fresh, store)
+        return self._read_sync(key, plan, loader)
 
     def cached(
-        self, *, key: str, tags: Sequence[str] = (), ttl: Seconds | None = None
-    ) -> Callable[[Function], Function]:
+        self,
+        *,
+        key: str,
+        tags: Sequence[str] = (),
+        ttl: Seconds | None = None,
+        negative_ttl: Seconds | None = None,
+        returns: Any = None,
+    ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]:
         """Caches what a function returns, `def` or `async def`, endpoint or not.
 
             @cache.cached(ttl=300, key="projects:{team_id}", tags=["projects"])
-            async def list_projects(team_id: int) -> list[dict]: ...
+            async def list_projects(team_id: int) -> list[Project]: ...
 
         Braces hold arguments and their attributes. The key must name everything that the result
-        depends on, the signed-in user too; an unknown name is an error at decoration. The decorated
-        function has `cache_key(…)`, for exact invalidation, with the same arguments.
+        depends on, the signed-in user too; an unknown name is an error at decoration. What comes
+        back is what the return annotation says (or `returns`): a type that cannot be cached is a
+        TypeError at decoration. A function that is called with a session of SQLAlchemy in which
+        something is not committed neither reads from the cache nor stores.
         """
         key_template = Template(key)
         tag_templates = [Template(tag) for tag in tags]
 
-        def decorate(function: Function) -> Function:
-            signature = inspect.signature(function)
-            for template in (key_template, *tag_templates):
-                template.check(signature, getattr(function, "__qualname__", repr(function)))
+        def decorate(function: Callable[P, R]) -> CachedFunction[P, R]:
+            decorated = Decorated(function)
+            decorated.check([key_template, *tag_templates])
+            values = Values(decorated.returns if returns is None else returns)
 
-            def name(*args: Any, **kwargs: Any) -> tuple[str, list[str]]:
-                bound = signature.bind(*args, **kwargs)
-                bound.apply_defaults()
-                filled = [template.tag(bound.arguments) for template in tag_templates]
-                return key_template.key(bound.arguments), filled
+            def key_of(arguments: dict[str, Any]) -> str:
+                return key_template.key(arguments)
 
-            if inspect.iscoroutinefunction(function):
+            def tags_of(arguments: dict[str, Any]) -> list[str]:
+                return [template.tag(arguments) for template in tag_templates]
 
-                @functools.wraps(function)
-                async def read_async(*args: Any, **kwargs: Any) -> Any:
-                    filled_key, filled_tags = name(*args, **kwargs)
-                    load = functools.partial(function, *args, **kwargs)
-                    return await self.get_or_load(filled_key, filled_tags, load, ttl=ttl)
+            def plan_of(args: Any, kwargs: Any) -> tuple[str, Plan]:
+                arguments = decorated.arguments(args, kwargs)
+                fresh, store = _of_sessions(arguments)
+                key = key_of(arguments)
+                filled = tags_of(arguments)
+                return key, self._plan(key, filled, ttl, negative_ttl, values, fresh, store)
 
-                wrapper: Any = read_async
-            else:
+            async def read(*args: Any, **kwargs: Any) -> Any:
+                key, plan = plan_of(args, kwargs)
+                load = functools.partial(cast(Any, function), *args, **kwargs)
+                return (await self._read(key, plan, load)).value
 
-                @functools.wraps(function)
-                def read_sync(*args: Any, **kwargs: Any) -> Any:
-                    filled_key, filled_tags = name(*args, **kwargs)
-                    load = functools.partial(function, *args, **kwargs)
-                    return self.get_or_load_sync(filled_key, filled_tags, load, ttl=ttl)
+            def read_sync(*args: Any, **kwargs: Any) -> Any:
+                key, plan = plan_of(args, kwargs)
+                load = functools.partial(cast(Any, function), *args, **kwargs)
+                return self._read_sync(key, plan, load).value
 
-                wrapper = read_sync
-            wrapper.cache_key = lambda *args, **kwargs: name(*args, **kwargs)[0]
-            return cast(Function, wrapper)
+            wrapper = decorated.wrap(read if decorated.is_async else read_sync)
+            wrapper.cache_key = lambda *args, **kwargs: key_of(decorated.arguments(args, kwargs))
+            wrapper.cache_tags = lambda *args, **kwargs: tags_of(decorated.arguments(args, kwargs))
+            setattr(wrapper, CACHED, True)
+            return cast(CachedFunction[P, R], wrapper)
 
         return decorate
 
     # ---- invalidating
 
+    async def invalidate(
+        self,
+        *,
+        tags: Texts = (),
+        keys: Texts = (),
+        patterns: Texts = (),
+        event: str = INVALIDATED,
+        audience: Texts = (),
+        data: Any = None,
+        **fields: Any,
+    ) -> Receipt:
+        """Purges, and then tells the audience: publishes an event; call it after the commit.
+
+        `keys` are those of this cache, `patterns` literal Redis keys of other programs; the other
+        fields are those of `Publisher.publish`. Never raises because the broker or Redis is away
+        (see freshwire.delivery). A cache without a publisher purges directly, and tells nobody.
+        """
+        made = self._event(
+            event, self.invalidation(keys=keys, tags=tags, patterns=patterns), audience, data, fields
+        )
+        return await self._send(made)
+
+    def invalidate_sync(
+        self,
+        *,
+        tags: Texts = (),
+        keys: Texts = (),
+        patterns: Texts = (),
+        event: str = INVALIDATED,
+        audience: Texts = (),
+        data: Any = None,
+        **fields: Any,
+    ) -> Receipt:
+        """As `invalidate`, for threads."""
+        made = self._event(
+            event, self.invalidation(keys=keys, tags=tags, patterns=patterns), audience, data, fields
+        )
+        return self._send_sync(made)
+
+    def invalidates(
+        self,
+        *tags: str,
+        keys: Sequence[str] = (),
+        patterns: Sequence[str] = (),
+        event: str = INVALIDATED,
+        audience: str | Sequence[str] = (),
+        data: Any = RESULT,
+        session: str | None = None,
+        **fields: str,
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Publishes an event when a function has succeeded, and what it did is committed.
+
+            @cache.invalidates("projects", "project:{project_id}",
+                               event="project_updated", audience="broadcast")
+            async def rename(project_id: int, name: str) -> Project: ...
+
+        Braces hold arguments, their attributes, and `result`, what the function returned; the
+        other fields of `Publisher.publish` (user_id, exclude_user, …) are such texts too. `data` is
+        the result, a function of it, or anything else as it is.
+
+        A function that raises, or returns a response with an error status, publishes nothing. When
+        a session of SQLAlchemy is among the arguments and holds something that is not committed,
+        the event waits for its commit, and is forgotten when it is rolled back; `session` names one
+        that is elsewhere ("self.session"), or whose writes SQLAlchemy's ORM does not see: its
+        commit is waited for in any case. Otherwise the function has committed when it returns.
+        """
+        tag_templates = [Template(tag) for tag in tags]
+        key_templates = [Template(key) for key in keys]
+        pattern_templates = [Template(pattern) for pattern in patterns]
+        channels = [audience] if isinstance(audience, str) else audience
+        audience_templates = [Template(channel) for channel in channels]
+        field_templates = {name: Template(text) for name, text in fields.items()}
+        session_path = session.split(".") if session else []
+        if self.delivery is None and (audience_templates or event != INVALIDATED or patterns):
+            raise ValueError("to tell anybody, the cache needs a publisher: Cache(publisher=…)")
+        Event.make(event, **dict.fromkeys(fields, ""))  # TypeError for a field there is not.
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            decorated = Decorated(function)
+            decorated.check(
+                [
+                    *tag_templates,
+                    *key_templates,
+                    *pattern_templates,
+                    *audience_templates,
+                    *field_templates.values(),
+                ],
+                also=["result"],
+            )
+            if session_path and session_path[0] not in decorated.signature.parameters:
+                raise ValueError(f"{decorated.name} takes no {session_path[0]}")
+
+            def event_of(arguments: dict[str, Any], result: Any) -> Event:
+                names = {**arguments, "result": result}
+                stale = Invalidate(
+                    [self._entry_key(template.key(names)) for template in key_templates],
+                    [template.tag(names) for template in tag_templates],
+                    [template.tag(names) for template in pattern_templates],
+                )
+                told = [template.tag(names) for template in audience_templates]
+                more = {name: template.tag(names) for name, template in field_templates.items()}
+                return self._event(event, stale, told, _data_of(data, event, result), more)
+
+            def watch(args: Any, kwargs: Any) -> tuple[dict[str, Any], Any, sqlalchemy.Watch | None]:
+                arguments = decorated.arguments(args, kwargs)
+                named = _follow(arguments, session_path) if session_path else None
+                found = sqlalchemy.sessions_in([*arguments.values(), named])
+                return arguments, named, sqlalchemy.Watch(found) if found else None
+
+            def now(made: Event, named: Any, watched: sqlalchemy.Watch | None) -> bool:
+                """Whether to send the event now; else it waits, or is none."""
+                waits_for = named or (watched.waits_for() if watched else None)
+                if waits_for is not None:
+                    sqlalchemy.publish_after_commit(waits_for, self._committer(), made)
+                    return False
+                return not (watched and watched.rolled_back())
+
+            async def run(*args: Any, **kwargs: Any) -> Any:
+                arguments, named, watched = watch(args, kwargs)
+                result = await cast(Any, function)(*args, **kwargs)
+                if not _is_error(result):
+                    made = event_of(arguments, result)
+                    if now(made, named, watched):
+                        await self._send(made)
+                return result
+
+            def run_sync(*args: Any, **kwargs: Any) -> Any:
+                arguments, named, watched = watch(args, kwargs)
+                result = cast(Any, function)(*args, **kwargs)
+                if not _is_error(result):
+                    made = event_of(arguments, result)
+                    if now(made, named, watched):
+                        self._send_sync(made)
+                return result
+
+            wrapper = decorated.wrap(run if decorated.is_async else run_sync)
+            return cast(Callable[P, R], wrapper)
+
+        return decorate
+
     def invalidation(
         self,
         *,
-        keys: str | Iterable[str] = (),
-        tags: str | Iterable[str] = (),
-        patterns: str | Iterable[str] = (),
+        keys: Texts = (),
+        tags: Texts = (),
+        patterns: Texts = (),
     ) -> Invalidate:
         """What to publish so that these entries are purged: `keys` are those of this cache,
         `patterns` match literal Redis keys of other programs."""
@@ -240,8 +453,8 @@ class Cache:
         self,
         invalidate: Invalidate | None = None,
         *,
-        keys: str | Iterable[str] = (),
-        tags: str | Iterable[str] = (),
+        keys: Texts = (),
+        tags: Texts = (),
     ) -> Purged:
         """Purges at once, without telling anybody; it is `publish` that tells browsers.
 
@@ -254,8 +467,8 @@ class Cache:
         self,
         invalidate: Invalidate | None = None,
         *,
-        keys: str | Iterable[str] = (),
-        tags: str | Iterable[str] = (),
+        keys: Texts = (),
+        tags: Texts = (),
     ) -> Purged:
         """As `purge`, for threads."""
         return self._purged_sync(self._purge_steps(invalidate, keys, tags))
@@ -300,6 +513,8 @@ class Cache:
         key: str,
         tags: Iterable[str],
         ttl: Seconds | None,
+        negative_ttl: Seconds | None,
+        returns: Any,
         fresh: Fresh | str | None,
         store: bool,
     ) -> Plan:
@@ -308,6 +523,12 @@ class Cache:
         ordered = (EPOCH_TAG, *sort_tags(list(tags)))
         ttl_ms = self._ttl_ms if ttl is None else _milliseconds(ttl)
         self._check_ttl(ttl_ms)
+        negative_ttl_ms = self._negative_ttl_ms
+        if negative_ttl is not None:
+            negative_ttl_ms = _milliseconds(negative_ttl)
+        if negative_ttl_ms is not None and 2 * negative_ttl_ms > self._stamp_ttl_ms:
+            raise ValueError("negative_ttl must be at most half of stamp_ttl")
+        values = returns if isinstance(returns, Values) else _values_of(returns)
         if fresh is None:
             request = context.current()
             fresh = request.fresh if request else 0
@@ -326,10 +547,78 @@ class Cache:
             hold_off_us=self._hold_off_us,
             margin_us=self._margin_us,
             payload_size_max=self._payload_size_max,
+            negative_ttl_ms=negative_ttl_ms,
+            pack=values.pack,
+            unpack=values.unpack,
         )
 
+    async def _read(self, key: str, plan: Plan, loader: Callable[[], Awaitable[Any]]) -> Outcome:
+        async def load() -> Any:
+            with context.loading(plan.nested):
+                return await loader()
+
+        return self._count(
+            key, plan, await self._drive(_algorithm.read(plan, self._random), load)
+        )
+
+    def _read_sync(self, key: str, plan: Plan, loader: Callable[[], Any]) -> Outcome:
+        def load() -> Any:
+            with context.loading(plan.nested):
+                return loader()
+
+        return self._count(key, plan, self._drive_sync(_algorithm.read(plan, self._random), load))
+
+    async def unchanged(self, reads: Sequence[context.Read], fresh: Fresh) -> bool:
+        """Whether each of these reads would be a hit again, and with the very same value. For
+        conditional requests; False when that is not certain."""
+        commands: list[_algorithm.Command] = []
+        for read in reads:
+            commands.append(_algorithm.Head(read.plan.entry_key))
+            commands.extend(map(_algorithm.Get, read.plan.stamp_keys))
+        replies = await self._async.run(commands)
+        self._note(replies)
+        return _algorithm.still_valid([(read.plan, read.filled) for read in reads], replies, fresh)
+
+    def _event(
+        self, type: str, stale: Invalidate, audience: Texts, data: Any, fields: dict[str, Any]
+    ) -> Event:
+        request = context.current()
+        if request:
+            fields = {"origin": request.origin, **fields}
+        return Event.make(type, invalidate=stale, audience=audience, data=data, **fields)
+
+    async def _send(self, event: Event) -> Receipt:
+        request = context.current()
+        if request:
+            request.event_ids.append(event.id)
+        if self.delivery:
+            return await self.delivery.send(event)
+        try:
+            return _receipt(event, await self.purge(event.invalidate))
+        except CacheError as error:
+            log.error("%s", error)
+            return Receipt(id=event.id, unconfirmed=True, acknowledged=False)
+
+    def _send_sync(self, event: Event) -> Receipt:
+        request = context.current()
+        if request:
+            request.event_ids.append(event.id)
+        if self.delivery:
+            return self.delivery.send_sync(event)
+        try:
+            return _receipt(event, self.purge_sync(event.invalidate))
+        except CacheError as error:
+            log.error("%s", error)
+            return Receipt(id=event.id, unconfirmed=True, acknowledged=False)
+
+    def _committer(self) -> Delivery:
+        """For events that wait for a commit. Without a publisher it purges, and that is all."""
+        if self.delivery is None:
+            return Delivery(_Nobody(), cache=self)
+        return self.delivery
+
     def _purge_steps(
-        self, invalidate: Invalidate | None, keys: str | Iterable[str], tags: str | Iterable[str]
+        self, invalidate: Invalidate | None, keys: Texts, tags: Texts
     ) -> Any:
         mine = self.invalidation(keys=keys, tags=tags)
         literal = invalidate or Invalidate()
@@ -405,10 +694,8 @@ class Cache:
         if failures & (failures - 1) == 0:
             log.warning("Redis: %s; loading instead (%d failures so far)", failure, failures)
 
-    def _count(self, key: str, outcome: Outcome) -> Outcome:
-        request = context.current()
-        if request:
-            request.reads.append(outcome.status)
+    def _count(self, key: str, plan: Plan, outcome: Outcome) -> Outcome:
+        context.record(context.Read(outcome.status, plan, outcome.filled, self))
         with self._lock:
             counter = _COUNTER[outcome.status]
             setattr(self._stats, counter, getattr(self._stats, counter) + 1)
@@ -436,9 +723,59 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
+class _Nobody:
+    """A publisher without a broker: for a cache that was given none."""
+
+    def submit(self, event: Event, *, level: Any = None, timeout: Any = None) -> Future[Receipt]:
+        future: Future[Receipt] = Future()
+        future.set_result(Receipt(id=event.id))
+        return future
+
+
+def _receipt(event: Event, purged: Purged) -> Receipt:
+    return Receipt(id=event.id, fresh=purged.fresh)
+
+
+def _of_sessions(arguments: dict[str, Any]) -> tuple[Fresh | None, bool]:
+    """How to read when a function is called with sessions of SQLAlchemy: the freshness that it
+    asks for, and whether the value may be stored."""
+    found = sqlalchemy.sessions_in(arguments.values())
+    if any(map(sqlalchemy.is_dirty, found)):
+        return BYPASS, False  # It reads its own writes, which nobody else may see yet.
+    return None, not any(map(sqlalchemy.may_see_the_past, found))
+
+
+def _is_error(result: Any) -> bool:
+    """Whether a function returned a response of Starlette that says that it failed."""
+    status = getattr(result, "status_code", None)
+    return hasattr(result, "background") and isinstance(status, int) and status >= 400
+
+
+def _data_of(data: Any, event: str, result: Any) -> Any:
+    if data is RESULT:
+        return None if event == INVALIDATED or hasattr(result, "background") else result
+    return data(result) if callable(data) else data
+
+
+def _follow(arguments: dict[str, Any], path: Sequence[str]) -> Any:
+    value = arguments[path[0]]
+    for name in path[1:]:
+        value = getattr(value, name)
+    return value
+
+
+@functools.lru_cache(maxsize=1024)
+def _values_of(annotation: Any) -> Values:
+    return Values(Any if annotation is None else annotation)
+
+
+def _optional_milliseconds(value: Seconds | None) -> int | None:
+    return None if value is None else _milliseconds(value)
+
+
 def _milliseconds(value: Seconds) -> int:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     return round(seconds * 1000)
 
 
-__all__ = ["BYPASS", "Cache", "CacheError", "CacheStats"]
+__all__ = ["BYPASS", "RESULT", "Cache", "CacheError", "CacheStats", "CachedFunction"]

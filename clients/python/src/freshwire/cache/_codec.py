@@ -2,8 +2,9 @@
 """Values as MessagePack, and back as exactly what they were.
 
 A cached function must not return one type when it loads and another when it hits. So what would
-come back changed (a model, a subclass, an enum) is refused: it is served, but not stored. No
-pickle: whoever can write to Redis must not be able to run code here.
+come back changed (a model, a subclass, an enum) is a TypeError here; `_values` turns what a
+function's annotation names into plain values first. No pickle: whoever can write to Redis must not
+be able to run code here.
 
 Extensions beside MessagePack's own types (a time zone comes back as its fixed offset):
     1 Decimal, 4 date, 5 datetime, 6 time   decimal or ISO text
@@ -23,7 +24,8 @@ import msgpack
 
 
 class CacheCodecError(ValueError):
-    """The value cannot be cached, or the bytes are no value."""
+    """This one value cannot be cached (it is too large, a number too great), or the bytes are no
+    value."""
 
 
 DEPTH_MAX = 100
@@ -34,10 +36,10 @@ _ARRAY_TYPES: dict[int, Any] = {3: set, 7: tuple, 8: frozenset}
 
 
 def pack(value: Any) -> bytes:
-    """CacheCodecError when the value, or a part of it, would come back as something else."""
+    """TypeError when the value, or a part of it, would come back as something else."""
     try:
         packed = msgpack.packb(value, default=_default, strict_types=True, use_bin_type=True)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise CacheCodecError(str(error)) from error
     return bytes(packed)
 
@@ -55,9 +57,12 @@ def _default(value: Any) -> msgpack.ExtType:
     for code, iso_type in _ISO_TYPES.items():
         if kind is iso_type:
             return msgpack.ExtType(code, value.isoformat().encode())
-    raise CacheCodecError(
-        f"{kind.__module__}.{kind.__qualname__} would not come back as itself: return plain data "
-        "(dict, list, str, numbers, datetime, Decimal, UUID), for example model.model_dump()"
+    if kind is int:
+        raise CacheCodecError("an integer of more than 64 bits")
+    raise TypeError(
+        f"{kind.__module__}.{kind.__qualname__} cannot be cached: it would not come back as itself."
+        " Name the type in the function's return annotation (models, dataclasses, enums), or return"
+        " plain data (dict, list, str, numbers, datetime, Decimal, UUID)"
     )
 
 

@@ -35,7 +35,7 @@ STAMPS_MAX = TAGS_MAX + 1
 TAG_SIZE_MAX = 256
 COMPRESS_ABOVE = 1024
 PAYLOAD_SIZE_MAX = 8 * 1024 * 1024
-_STAMPS_AT = HEADER_SIZE + 8
+HEAD_SIZE = HEADER_SIZE + 8
 _FLAG_ZLIB = 1
 
 Stamps = Sequence[tuple[str, int]]
@@ -61,6 +61,11 @@ def sort_tags(tags: Sequence[str]) -> list[str]:
     return [tag.decode("utf-8") for tag in encoded]
 
 
+def head(nonce: bytes, start_us: int) -> bytes:
+    """What comes before the stamps."""
+    return ENTRY_MAGIC + nonce + struct.pack(">Q", start_us)
+
+
 def lease(nonce: bytes) -> bytes:
     return LEASE_MAGIC + nonce
 
@@ -83,14 +88,12 @@ def encode(nonce: bytes, start_us: int, stamps: Stamps, payload: bytes) -> bytes
         if 10 * len(compressed) < 9 * len(payload):
             flags, payload = _FLAG_ZLIB, compressed
     packed = msgpack.packb([[tag, stamp] for tag, stamp in stamps])
-    return b"".join(
-        (ENTRY_MAGIC, nonce, struct.pack(">Q", start_us), packed, bytes((flags,)), payload)
-    )
+    return b"".join((head(nonce, start_us), packed, bytes((flags,)), payload))
 
 
 def decode(value: bytes, payload_limit: int = PAYLOAD_SIZE_MAX) -> Entry | None:
     """The entry, or None when these bytes are not one. Never costs more memory than the limit."""
-    if len(value) < _STAMPS_AT or not value.startswith(ENTRY_MAGIC):
+    if len(value) < HEAD_SIZE or not value.startswith(ENTRY_MAGIC):
         return None
     unpacker = msgpack.Unpacker(
         raw=False,
@@ -101,10 +104,10 @@ def decode(value: bytes, payload_limit: int = PAYLOAD_SIZE_MAX) -> Entry | None:
         max_map_len=0,
         max_ext_len=0,
     )
-    unpacker.feed(value[_STAMPS_AT:])
+    unpacker.feed(value[HEAD_SIZE:])
     try:
         stamps = _check_stamps(unpacker.unpack())
-        at = _STAMPS_AT + unpacker.tell()
+        at = HEAD_SIZE + unpacker.tell()
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
         return None
     if stamps is None or len(value) < at + 2:
@@ -117,7 +120,7 @@ def decode(value: bytes, payload_limit: int = PAYLOAD_SIZE_MAX) -> Entry | None:
         return None
     if body is None or len(body) > payload_limit:
         return None
-    start_us = int.from_bytes(value[HEADER_SIZE:_STAMPS_AT], "big")
+    start_us = int.from_bytes(value[HEADER_SIZE:HEAD_SIZE], "big")
     return Entry(value[4:HEADER_SIZE], start_us, stamps, body)
 
 

@@ -2,7 +2,8 @@
 """Redis for the algorithm: one round trip for each `Commands`, from threads and from asyncio.
 
 A round trip either answers every command or fails as a whole; it never raises. redis-py is imported
-here only, and only what its versions 4.3 to 6 share.
+here only, and only what its versions 4.3 to 8 share. A client that the application made may be of a
+Redis Cluster: then each call touches one slot, and time is the latest of all primaries.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -21,8 +22,9 @@ from redis.exceptions import NoScriptError
 
 from freshwire import _lua
 
-from ._algorithm import Command, Get, Script, Time, Unlink
+from ._algorithm import Command, Get, Head, Script, Time, Unlink
 from ._breaker import Breaker
+from ._entry import HEAD_SIZE
 
 CONNECTIONS_MAX = 64
 
@@ -30,10 +32,17 @@ _SOURCES = {name: _lua.script(name) for name in ("acquire", "bump", "capture", "
 _SHAS = {name: hashlib.sha1(source).hexdigest() for name, source in _SOURCES.items()}
 
 Call = tuple[Any, ...]
+Client = Any
+"""A client of redis-py (Redis, RedisCluster, what Sentinel.master_for returns, or one of their
+asyncio kinds), or a function without arguments that makes one."""
 
 
 class RedisRestingError(ConnectionError):
     """Redis failed a moment ago, and is not asked again yet."""
+
+
+class UnexpectedReplyError(ConnectionError):
+    """Whatever answered is no Redis, or one that somebody else confused."""
 
 
 def connection_options(url: str, timeout: float) -> dict[str, Any]:
@@ -43,6 +52,9 @@ def connection_options(url: str, timeout: float) -> dict[str, Any]:
     if not url.startswith("unix:"):  # A Unix socket connects at once, and takes no such option.
         options["socket_connect_timeout"] = timeout
     return options
+
+
+# ---- commands as calls
 
 
 def calls_of(commands: Sequence[Command]) -> list[Call]:
@@ -56,14 +68,21 @@ def calls_of(commands: Sequence[Command]) -> list[Call]:
         if keys:
             calls.append(("MGET", *keys))
             keys = []
-        if isinstance(command, Script):
-            sha = _SHAS[command.name]
-            calls.append(("EVALSHA", sha, len(command.keys), *command.keys, *command.arguments))
-        elif isinstance(command, Unlink):
-            calls.append(("UNLINK", *command.keys))
-        elif isinstance(command, Time):
-            calls.append(("TIME",))
+        if command is not None:
+            calls.append(call_of(command))
     return calls
+
+
+def call_of(command: Command) -> Call:
+    if isinstance(command, Get):
+        return ("GET", command.key)
+    if isinstance(command, Head):
+        return ("GETRANGE", command.key, 0, HEAD_SIZE - 1)
+    if isinstance(command, Unlink):
+        return ("UNLINK", *command.keys)
+    if isinstance(command, Time):
+        return ("TIME",)
+    return ("EVALSHA", _SHAS[command.name], len(command.keys), *command.keys, *command.arguments)
 
 
 def calls_again(calls: Sequence[Call], answers: Sequence[Any]) -> tuple[int, list[Call]]:
@@ -75,15 +94,23 @@ def calls_again(calls: Sequence[Call], answers: Sequence[Any]) -> tuple[int, lis
     """
     for index, answer in enumerate(answers):
         if isinstance(answer, NoScriptError):
-            return index, [_with_source(call) for call in calls[index:]]
+            return index, [with_source(call) for call in calls[index:]]
     return 0, []
 
 
-def _with_source(call: Call) -> Call:
+def with_source(call: Call) -> Call:
     if call[0] != "EVALSHA":
         return call
     name = next(name for name, sha in _SHAS.items() if sha == call[1])
     return ("EVAL", _SOURCES[name], *call[2:])
+
+
+def check_answers(answers: list[Any]) -> list[Any]:
+    """Raises what was no answer of Redis: in a cluster, one node alone may be away."""
+    for answer in answers:
+        if isinstance(answer, Exception) and not isinstance(answer, redis.ResponseError):
+            raise answer
+    return answers
 
 
 def replies_of(commands: Sequence[Command], answers: Sequence[Any]) -> list[Any]:
@@ -97,70 +124,238 @@ def replies_of(commands: Sequence[Command], answers: Sequence[Any]) -> list[Any]
             continue
         if gets:
             values = next(left)
-            replies.extend(values if isinstance(values, list) else [values] * gets)
+            if isinstance(values, list) and len(values) == gets:
+                replies.extend(values)
+            else:
+                replies.extend([values] * gets)
             gets = 0
         if command is not None:
             replies.append(next(left))
     return replies
 
 
+def check_replies(commands: Sequence[Command], replies: Sequence[Any]) -> None:
+    """UnexpectedReplyError for what Redis never answers. Redis' own errors pass."""
+    for command, reply in zip(commands, replies, strict=True):
+        if not isinstance(reply, Exception) and not _fits(command, reply):
+            raise UnexpectedReplyError(f"no reply of Redis to {command}: {str(reply)[:100]!r}")
+
+
+def _fits(command: Command, reply: Any) -> bool:
+    if isinstance(command, Get):
+        return reply is None or isinstance(reply, bytes)
+    if isinstance(command, Head):
+        return isinstance(reply, bytes)
+    if isinstance(command, Unlink):
+        return isinstance(reply, int)
+    if isinstance(command, Time):
+        return _is_pair(reply) and all(_is_number(part) for part in reply)
+    if command.name == "acquire":
+        return _is_pair(reply) and reply[0] in (0, 1) and _is_number(reply[1])
+    if command.name in ("capture", "bump"):
+        return (
+            isinstance(reply, list)
+            and len(reply) == len(command.keys)
+            and all(stamp is None or _is_number(stamp) for stamp in reply)
+        )
+    return isinstance(reply, int)
+
+
+def _is_pair(reply: Any) -> bool:
+    return isinstance(reply, (list, tuple)) and len(reply) == 2
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) or (isinstance(value, bytes) and value.isdigit())
+
+
+# ---- in a cluster
+
+
+class Split:
+    """Commands as calls of one slot each, and their answers put together again."""
+
+    def __init__(self, commands: Sequence[Command], slot_of: Callable[[str], int]) -> None:
+        self.calls: list[Call] = []
+        self._commands = commands
+        self._parts: list[list[tuple[int, list[int]]]] = []
+        """For each command: its calls, and which of its keys each has."""
+        for command in commands:
+            parts: list[tuple[int, list[int]]] = []
+            for places in self._slots(command, slot_of):
+                parts.append((len(self.calls), places))
+                self.calls.append(call_of(_only(command, places)))
+            self._parts.append(parts)
+
+    @property
+    def asks_time(self) -> bool:
+        return any(isinstance(command, Time) for command in self._commands)
+
+    def replies(self, answers: Sequence[Any], now: Any) -> list[Any]:
+        """`answers` to the calls, in their order; `now` is the reply to every Time."""
+        return [
+            now if isinstance(command, Time) else self._joined(command, parts, answers)
+            for command, parts in zip(self._commands, self._parts, strict=True)
+        ]
+
+    @staticmethod
+    def _slots(command: Command, slot_of: Callable[[str], int]) -> list[list[int]]:
+        if isinstance(command, Time):
+            return []
+        if isinstance(command, (Get, Head)):
+            return [[0]]
+        slots: dict[int, list[int]] = {}
+        for place, key in enumerate(command.keys):
+            slots.setdefault(slot_of(key), []).append(place)
+        return list(slots.values())
+
+    @staticmethod
+    def _joined(
+        command: Command, parts: Sequence[tuple[int, list[int]]], answers: Sequence[Any]
+    ) -> Any:
+        found = [answers[number] for number, _ in parts]
+        failure = next((answer for answer in found if isinstance(answer, Exception)), None)
+        if failure or len(found) == 1:
+            return failure or found[0]
+        if isinstance(command, Unlink):
+            return sum(answer for answer in found if isinstance(answer, int))
+        joined: list[Any] = [None] * sum(len(places) for _, places in parts)
+        for answer, (_, places) in zip(found, parts, strict=True):
+            if not isinstance(answer, list) or len(answer) != len(places):
+                return answer
+            for place, value in zip(places, answer, strict=True):
+                joined[place] = value
+        return joined
+
+
+def _only(command: Command, places: Sequence[int]) -> Command:
+    """The command for some of its keys."""
+    if isinstance(command, (Get, Head, Time)):
+        return command
+    keys = tuple(command.keys[place] for place in places)
+    if isinstance(command, Unlink):
+        return Unlink(keys)
+    return Script(command.name, keys, command.arguments)
+
+
+def latest_time(answer: Any) -> Any:
+    """Of the times of all primaries: no entry that any of them began before is younger."""
+    times = list(answer.values()) if isinstance(answer, dict) else [answer]
+    for found in times:
+        if isinstance(found, Exception) or not _fits(Time(), found):
+            return found
+    return max(times, key=lambda pair: (int(pair[0]), int(pair[1])))
+
+
+def is_cluster(client: Any) -> bool:
+    return isinstance(client, (redis.RedisCluster, redis.asyncio.RedisCluster))
+
+
+def check_client(client: Any, asynchronous: bool) -> Any:
+    """TypeError for a client that cannot work: better at once than as a miss each time."""
+    kinds: tuple[type, ...] = (redis.Redis, redis.RedisCluster)
+    if asynchronous:
+        kinds = (redis.asyncio.Redis, redis.asyncio.RedisCluster)
+    if not isinstance(client, kinds):
+        wanted = "redis.asyncio" if asynchronous else "redis"
+        raise TypeError(f"not a client of {wanted}: {client!r}")
+    if client.get_encoder().decode_responses:
+        raise TypeError("the client has decode_responses=True, but entries are bytes")
+    return client
+
+
+# ---- the two clients
+
+
 class SyncRedis:
     """For threads. Connections are pooled, each process opens its own."""
 
-    def __init__(self, url: str, timeout: float) -> None:
-        self._url = url
+    def __init__(self, source: str | Client | None, timeout: float) -> None:
+        self._source = source
         self._timeout = timeout
-        self._options = connection_options(url, timeout)
+        self._options = connection_options(source, timeout) if isinstance(source, str) else {}
+        if source is not None and not isinstance(source, str) and not callable(source):
+            check_client(source, asynchronous=False)
         self._breaker = Breaker()
         self._client: Any = None
         self._process = 0
 
     def run(self, commands: Sequence[Command]) -> list[Any] | Exception:
+        if self._source is None:
+            raise TypeError("this cache was given a client for asyncio only: Cache(client=…)")
         if not self._breaker.allows(time.monotonic()):
             return RedisRestingError("Redis failed a moment ago")
+        client = self._connected()
         try:
-            calls = calls_of(commands)
-            answers = self._execute(calls)
-            index, again = calls_again(calls, answers)
-            if again:
-                answers[index:] = self._execute(again)
-        except (redis.RedisError, OSError) as error:
+            replies = self._ask(client, commands)
+            check_replies(commands, replies)
+        except Exception as error:  # Whatever a broken peer makes the library raise.
             self._breaker.failed(time.monotonic())
             return error
         self._breaker.succeeded()
-        return replies_of(commands, answers)
+        return replies
 
     def close(self) -> None:
+        """A client that the application made stays open: it is the application's."""
         client, self._client = self._client, None
-        if client is not None and self._process == os.getpid():
+        if client is not None and self._process == os.getpid() and self._owns_client:
             client.close()
-            client.connection_pool.disconnect()
+            if not is_cluster(client):
+                client.connection_pool.disconnect()
 
-    def _execute(self, calls: Sequence[Call]) -> list[Any]:
-        pipeline = self._connected().pipeline(transaction=False)
+    @property
+    def _owns_client(self) -> bool:
+        return isinstance(self._source, str) or callable(self._source)
+
+    def _ask(self, client: Any, commands: Sequence[Command]) -> list[Any]:
+        if not is_cluster(client):
+            return replies_of(commands, self._execute(client, calls_of(commands)))
+        split = Split(commands, client.keyslot)
+        answers = self._execute(client, split.calls) if split.calls else []
+        now = None
+        if split.asks_time:  # After the rest: a time read before a purge would be too old.
+            now = latest_time(client.execute_command("TIME", target_nodes=client.PRIMARIES))
+        return split.replies(answers, now)
+
+    def _execute(self, client: Any, calls: Sequence[Call]) -> list[Any]:
+        answers = check_answers(self._send(client, calls))
+        index, again = calls_again(calls, answers)
+        if again:
+            answers[index:] = check_answers(self._send(client, again))
+        return answers
+
+    @staticmethod
+    def _send(client: Any, calls: Sequence[Call]) -> list[Any]:
+        pipeline = client.pipeline(transaction=False) if not is_cluster(client) else None
+        pipeline = pipeline or client.pipeline()
         for call in calls:
             pipeline.execute_command(*call)
         return list(pipeline.execute(raise_on_error=False))
 
     def _connected(self) -> Any:
         if self._client is None or self._process != os.getpid():
-            pool = redis.BlockingConnectionPool.from_url(
-                self._url,
-                max_connections=CONNECTIONS_MAX,
-                timeout=self._timeout,
-                **self._options,
-            )
             self._process = os.getpid()
-            self._client = redis.Redis(connection_pool=pool)
+            if isinstance(self._source, str):
+                pool = redis.BlockingConnectionPool.from_url(
+                    self._source,
+                    max_connections=CONNECTIONS_MAX,
+                    timeout=self._timeout,
+                    **self._options,
+                )
+                self._client = redis.Redis(connection_pool=pool)
+            else:
+                self._client = made(self._source, asynchronous=False)
         return self._client
 
 
 class AsyncRedis:
     """For asyncio. Each event loop opens its own connections."""
 
-    def __init__(self, url: str, timeout: float) -> None:
-        self._url = url
-        self._options = connection_options(url, timeout)
+    def __init__(self, source: str | Client | None, timeout: float) -> None:
+        self._source = source
+        self._options = connection_options(source, timeout) if isinstance(source, str) else {}
+        if source is not None and not isinstance(source, str) and not callable(source):
+            check_client(source, asynchronous=True)
         self._breaker = Breaker()
         self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -174,37 +369,63 @@ class AsyncRedis:
         A connection that is given back between a command and its reply hands that reply to whoever
         uses it next. Seen with redis-py 4.5.1: one user was served what another had asked for.
         """
+        if self._source is None:
+            raise TypeError("this cache was given a client for threads only: Cache(async_client=…)")
         if not self._breaker.allows(time.monotonic()):
             return RedisRestingError("Redis failed a moment ago")
-        task = asyncio.ensure_future(self._run(commands))
+        task = asyncio.ensure_future(self._run(self._connected(), commands))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
     async def close(self) -> None:
+        """A client that the application made stays open: it is the application's."""
         client, self._client = self._client, None
-        if client is not None and self._is_mine():
-            if self._running:
-                await asyncio.wait(list(self._running))
+        if client is None or not self._is_mine():
+            return
+        if self._running:
+            await asyncio.wait(list(self._running))
+        if isinstance(self._source, str) or callable(self._source):
             await (getattr(client, "aclose", None) or client.close)()  # redis-py 5, redis-py 4
-            await client.connection_pool.disconnect()
+            if not is_cluster(client):
+                await client.connection_pool.disconnect()
 
-    async def _run(self, commands: Sequence[Command]) -> list[Any] | Exception:
-        client = self._connected()
+    async def _run(self, client: Any, commands: Sequence[Command]) -> list[Any] | Exception:
         try:
-            calls = calls_of(commands)
             async with self._free:
-                answers = await self._execute(client, calls)
-                index, again = calls_again(calls, answers)
-                if again:
-                    answers[index:] = await self._execute(client, again)
-        except (redis.RedisError, OSError, asyncio.TimeoutError) as error:
+                replies = await self._ask(client, commands)
+            check_replies(commands, replies)
+        except Exception as error:  # Whatever a broken peer makes the library raise.
             self._breaker.failed(time.monotonic())
             return error
         self._breaker.succeeded()
-        return replies_of(commands, answers)
+        return replies
+
+    async def _ask(self, client: Any, commands: Sequence[Command]) -> list[Any]:
+        if not is_cluster(client):
+            return replies_of(commands, await self._execute(client, calls_of(commands)))
+        await client.initialize()  # Once; later it returns at once.
+        split = Split(commands, client.keyslot)
+        answers = await self._execute(client, split.calls) if split.calls else []
+        now = None
+        if split.asks_time:  # After the rest: a time read before a purge would be too old.
+            now = latest_time(await client.execute_command("TIME", target_nodes=client.PRIMARIES))
+        return split.replies(answers, now)
 
     async def _execute(self, client: Any, calls: Sequence[Call]) -> list[Any]:
+        answers = check_answers(await self._send(client, calls))
+        index, again = calls_again(calls, answers)
+        if again:
+            answers[index:] = check_answers(await self._send(client, again))
+        return answers
+
+    @staticmethod
+    async def _send(client: Any, calls: Sequence[Call]) -> list[Any]:
+        if is_cluster(client):
+            # Not its pipeline: that of redis-py 4.3 mixes up the commands of two tasks.
+            sent = (client.execute_command(*call) for call in calls)
+            answers = await asyncio.gather(*sent, return_exceptions=True)
+            return list(answers)
         pipeline = client.pipeline(transaction=False)
         for call in calls:
             pipeline.execute_command(*call)
@@ -220,5 +441,15 @@ class AsyncRedis:
             self._loop = asyncio.get_running_loop()
             self._process = os.getpid()
             self._running = set()
-            self._client = redis.asyncio.Redis.from_url(self._url, **self._options)
+            if isinstance(self._source, str):
+                self._client = redis.asyncio.Redis.from_url(self._source, **self._options)
+            else:
+                self._client = made(self._source, asynchronous=True)
         return self._client
+
+
+def made(source: Client, asynchronous: bool) -> Any:
+    """The application's client, or the one that its function makes. TypeError when it is neither:
+    that is a mistake in the program, not a Redis that failed."""
+    client = source() if callable(source) else source
+    return check_client(client, asynchronous)

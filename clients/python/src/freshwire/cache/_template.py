@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -30,35 +29,53 @@ class Template:
     def names(self) -> set[str]:
         return {path[0] for _, path in self._parts if path}
 
-    def check(self, signature: inspect.Signature, function: str) -> None:
+    def check(self, known: Collection[str], function: str) -> None:
         """ValueError, when the function is decorated, for a name that it does not take."""
-        unknown = self.names - set(signature.parameters)
+        unknown = self.names.difference(known)
         if unknown:
             raise ValueError(f"{self.text!r}: {function} takes no {', '.join(sorted(unknown))}")
 
     def key(self, arguments: Mapping[str, Any]) -> str:
-        """The text, its values escaped: no value can reach into the part of another.
+        """The text, its values escaped: no value can reach into the part of another, and None is no
+        text. TypeError for an object that has no text of its own.
 
         Without that, "a:{x}:{y}" would be the same key for x="1:2", y="3" and for x="1", y="2:3",
         and one user would be served the entry of another.
         """
-        return limit_key(self._fill(arguments, lambda value: quote(value, safe=_PLAIN)))
+        return limit_key(self._fill(arguments, _escaped))
 
     def tag(self, arguments: Mapping[str, Any]) -> str:
         """The text, its values as they are: it must be what publishers write. Two things that share
         a tag are only purged together."""
-        return self._fill(arguments, lambda value: value)
+        return self._fill(arguments, lambda value: str(value))
 
-    def _fill(self, arguments: Mapping[str, Any], convert: Any) -> str:
+    def _fill(self, arguments: Mapping[str, Any], convert: Callable[[Any], str]) -> str:
         filled: list[str] = []
         for literal, path in self._parts:
             filled.append(literal)
             if path:
                 value = arguments[path[0]]
                 for attribute in path[1:]:
-                    value = getattr(value, attribute)
-                filled.append(convert(str(value)))
+                    value = _part(value, attribute)
+                if type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__:
+                    raise TypeError(
+                        f"{self.text!r}: {'.'.join(path)} is a {type(value).__qualname__}, which has"
+                        " no text of its own; name one of its attributes"
+                    )
+                filled.append(convert(value))
         return "".join(filled)
+
+
+def _part(value: Any, name: str) -> Any:
+    """An attribute, or the item of a dict: {row.id} is good for both."""
+    if isinstance(value, Mapping):
+        return value[name]
+    return getattr(value, name)
+
+
+def _escaped(value: Any) -> str:
+    # A lone percent sign is what no escaped text is.
+    return "%" if value is None else quote(str(value), safe=_PLAIN)
 
 
 def limit_key(key: str) -> str:
