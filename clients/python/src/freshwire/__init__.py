@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MPL-2.0
 """Freshwire for Python backends: publish after a commit, read through a cache that is never stale.
 
-`freshwire.publisher` publishes events, `freshwire.cache` reads through Redis, `freshwire.fastapi`
-ties both to a request. Importing this module imports none of their dependencies.
+`freshwire.publisher` publishes events, `freshwire.cache` reads through Redis, `freshwire.fastapi` and
+`freshwire.sqlalchemy` tie both to a request and to its commit. Importing this module imports none of
+their dependencies.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from freshwire.events import (
 
 if TYPE_CHECKING:
     from freshwire.cache import Cache
+    from freshwire.delivery import Delivery
     from freshwire.publisher import AsyncPublisher, HttpPublisher, Publisher, from_env
 
 _LAZY = {
@@ -39,6 +41,7 @@ _LAZY = {
     "Publisher": "freshwire.publisher",
     "from_env": "freshwire.publisher",
     "Cache": "freshwire.cache",
+    "Delivery": "freshwire.delivery",
 }
 
 
@@ -55,6 +58,7 @@ __all__ = [
     "AsyncPublisher",
     "Cache",
     "ClosedError",
+    "Delivery",
     "Event",
     "HttpPublisher",
     "Invalidate",
