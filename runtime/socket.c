@@ -231,20 +231,26 @@ static bool is_local(const char *endpoint)
            begins_with(endpoint, "tcp://[::1]:");
 }
 
-/* Looks at the whole list before anything is opened: is all of it on this machine, and is an IPv6
- * address in it? */
-static int check_all(const char *endpoints, bool *ret_local, bool *ret_ipv6)
+/* What a list of endpoints is like. */
+typedef struct {
+    bool local;  /* all of it is on this machine */
+    bool inside; /* all of it is in this process */
+    bool ipv6;   /* an IPv6 address is in it */
+} kinds_t;
+
+/* Looks at the whole list before anything is opened. */
+static int check_all(const char *endpoints, kinds_t *ret_kinds)
 {
     char endpoint[ENDPOINT_SIZE_MAX + 1];
     int found;
-    *ret_local = true;
-    *ret_ipv6 = false;
+    *ret_kinds = (kinds_t){.local = true, .inside = true};
     while ((found = next_endpoint(&endpoints, endpoint)) > 0) {
         int result = check_port(endpoint);
         if (result != 0)
             return result;
-        *ret_local &= is_local(endpoint);
-        *ret_ipv6 |= begins_with(endpoint, "tcp://[");
+        ret_kinds->local &= is_local(endpoint);
+        ret_kinds->inside &= begins_with(endpoint, "inproc://");
+        ret_kinds->ipv6 |= begins_with(endpoint, "tcp://[");
     }
     return found;
 }
@@ -261,19 +267,29 @@ static int attach_all(void *raw, const fw_socket_settings_t *settings, const cha
     return found;
 }
 
+/* Inside a process there is nobody to hide from, and ZeroMQ makes no handshake there. */
+static int set_security(void *raw, const fw_socket_settings_t *settings, bool inside)
+{
+    if (!settings->security || inside)
+        return 0;
+    return binds(settings->role) ? fw_security_serve(settings->security, raw, settings->domain)
+                                 : fw_security_join(settings->security, raw, settings->server_key);
+}
+
 static int set_up(void *raw, const fw_socket_settings_t *settings, const char *endpoints)
 {
-    bool local = false;
-    bool ipv6 = false;
-    int result = check_all(endpoints, &local, &ipv6);
+    kinds_t kinds = {0};
+    int result = check_all(endpoints, &kinds);
     if (result == 0)
         result = set_common(raw, settings);
     /* Only when asked for: else a name that has both kinds of address would be tried over IPv6. */
-    if (result == 0 && ipv6)
+    if (result == 0 && kinds.ipv6)
         result = set_int(raw, ZMQ_IPV6, 1);
     if (result == 0)
-        result =
-            binds(settings->role) ? set_bound(raw, settings) : set_connecting(raw, settings, local);
+        result = binds(settings->role) ? set_bound(raw, settings)
+                                       : set_connecting(raw, settings, kinds.local);
+    if (result == 0)
+        result = set_security(raw, settings, kinds.inside);
     if (result == 0)
         result = attach_all(raw, settings, endpoints);
     /* The one subscription of an XSUB; ZeroMQ repeats it to each peer that comes. */
@@ -386,6 +402,11 @@ int fw_socket_receive_from(zsock_t *router, fw_peer_t *ret_peer, zmq_msg_t *fram
     if (result == 0)
         *ret_peer = peer;
     return result;
+}
+
+fw_text_t fw_socket_user(zmq_msg_t *frame)
+{
+    return fw_text(zmq_msg_gets(frame, "User-Id"));
 }
 
 fw_bytes_t fw_socket_bytes(zmq_msg_t *frame)

@@ -6,6 +6,7 @@
 #include <czmq.h>
 
 #include "proto/bytes.h"
+#include "runtime/security.h"
 
 typedef enum {
     FW_SOCKET_ROUTER_BIND,    /* requests from many peers */
@@ -35,6 +36,10 @@ typedef struct {
     int reconnect_ms; /* plus up to as much jitter */
     int reconnect_ms_max;
     int send_buffer_bytes; /* SO_SNDBUF, 0 = the kernel's */
+    /* CURVE on every transport but inproc; NULL = none. Must outlive the socket. */
+    const fw_security_t *security;
+    fw_domain_t domain;  /* of a bound socket: which door it is */
+    unsigned server_key; /* of a connecting one: which server key it trusts, modulo their number */
 } fw_socket_settings_t;
 
 fw_socket_settings_t fw_socket_settings(fw_socket_role_t role);
@@ -77,5 +82,9 @@ int fw_socket_send_to(zsock_t *router, const fw_peer_t *peer, fw_bytes_t frame)
 int fw_socket_receive(zsock_t *socket, zmq_msg_t *frame) __attribute__((warn_unused_result));
 int fw_socket_receive_from(zsock_t *router, fw_peer_t *ret_peer, zmq_msg_t *frame)
     __attribute__((warn_unused_result));
+/* The key of the peer that sent a frame (of a ROUTER: the frame of fw_socket_receive_from), 40
+ * characters; empty for a peer without one. Lives as long as the frame. Costs two look-ups in a
+ * small map: do not ask on links without keys. */
+fw_text_t fw_socket_user(zmq_msg_t *frame);
 /* View of a received frame; lives as long as the zmq_msg_t is not closed or received into again. */
 fw_bytes_t fw_socket_bytes(zmq_msg_t *frame);
