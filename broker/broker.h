@@ -26,6 +26,9 @@ typedef struct {
     uint32_t held_max;             /* events waiting in the barrier */
     uint32_t jobs_max; /* purges of events released unconfirmed; beyond it the cache is flushed */
     uint32_t beacon_interval_ms;
+    size_t held_bytes_max;            /* their bytes */
+    size_t jobs_bytes_max;            /* of those purges */
+    size_t dedupe_bytes_max;          /* of the ids remembered */
     int64_t dedupe_ms;                /* the same id within this time is the same event */
     uint32_t dedupe_max;              /* ids remembered at most */
     uint32_t history_events_max;      /* per channel */

@@ -59,7 +59,8 @@ static bool admit(fw_core_t *self, const fw_peer_t *peer, uint32_t outstanding,
             return true;
         }
     }
-    if (self->records_count >= self->options.held_max || outstanding > self->options.credit) {
+    if (self->records_count >= self->options.held_max ||
+        self->records_bytes >= self->options.held_bytes_max || outstanding > self->options.credit) {
         fw_counter_add(self->metrics.overload, 1);
         refuse(self, peer, publish, FW_PUBLISH_OVERLOAD);
         if (!peer)
@@ -242,7 +243,8 @@ fw_core_t *fw_core_new(const fw_core_options_t *options, const fw_core_output_t 
                                       .retry_us_max = options->retry_us_max,
                                       .silence_us_max = options->silence_us_max,
                                       .seed = options->seed,
-                                      .orphans_max = options->jobs_max};
+                                      .orphans_max = options->jobs_max,
+                                      .orphans_bytes_max = options->jobs_bytes_max};
     memcpy(dispatch.incarnation, options->incarnation, sizeof dispatch.incarnation);
     fw_dispatch_output_t dispatch_output = {self, on_send_job, on_job_ended};
     self->options = *options;
@@ -250,7 +252,8 @@ fw_core_t *fw_core_new(const fw_core_options_t *options, const fw_core_output_t 
     self->store = make_store(store_options, &answers);
     self->barrier = fw_barrier_new(fw_record_on_leave, self);
     self->dispatch = fw_dispatch_new(&dispatch, &dispatch_output);
-    self->dedupe = fw_dedupe_new(options->dedupe_us, options->dedupe_max);
+    self->dedupe =
+        fw_dedupe_new(options->dedupe_us, options->dedupe_max, options->dedupe_bytes_max);
     self->publishers = fw_publishers_new();
     self->timers = fw_timers_new();
     self->codec = fw_codec_new();

@@ -28,8 +28,11 @@ typedef struct {
     int64_t open_timeout_us;    /* questions of gateways wait so long for the cache to be opened */
     uint32_t held_max;          /* events in flight; beyond it publishers are refused OVERLOAD */
     uint32_t jobs_max; /* purges of events released unconfirmed; beyond it the cache is flushed */
+    size_t held_bytes_max; /* of the events in flight; beyond it OVERLOAD as well */
+    size_t jobs_bytes_max; /* of those purges; beyond it a flush as well */
     int64_t dedupe_us;
     uint32_t dedupe_max;
+    size_t dedupe_bytes_max;
     int64_t lease_us;
     int64_t retry_base_us;
     int64_t retry_us_max;

@@ -50,6 +50,7 @@ struct fw_record {
     char *texts; /* the id, then the channel names */
     fw_text_t id;
     fw_place_t *places;
+    size_t bytes;      /* of its publication, names and purge */
     size_t unreleased; /* places that have not left */
     bool appended;     /* its positions are known, and it is in the barrier */
     bool settled;      /* no place waits for the purge any more */
@@ -101,6 +102,7 @@ struct fw_core {
     fw_publishers_t *publishers;
     fw_record_t *records;
     size_t records_count;
+    size_t records_bytes;
     fw_core_cache_t cache;
     bool draining;
     int64_t now_us; /* of the call that is being served */

@@ -69,6 +69,7 @@ void fw_record_free(fw_record_t *self)
     fw_blob_release(&self->publication);
     DL_DELETE(self->core->records, self);
     self->core->records_count--;
+    self->core->records_bytes -= self->bytes;
     free(self->channels);
     free(self->positions);
     free(self->places);
@@ -192,6 +193,17 @@ static bool invalidates(const fw_invalidate_t *invalidate)
     return invalidate->keys_count || invalidate->tags_count || invalidate->patterns_count;
 }
 
+static size_t bytes_of(const fw_invalidate_t *invalidate)
+{
+    const fw_text_t *lists[] = {invalidate->keys, invalidate->tags, invalidate->patterns};
+    size_t counts[] = {invalidate->keys_count, invalidate->tags_count, invalidate->patterns_count};
+    size_t bytes = 0;
+    for (size_t i = 0; i < 3; i++)
+        for (size_t k = 0; k < counts[i]; k++)
+            bytes += lists[i][k].size + sizeof(fw_text_t);
+    return bytes;
+}
+
 static fw_record_t *make_record(fw_core_t *self, const fw_event_t *event)
 {
     fw_record_t *record = fw_alloc(1, sizeof *record);
@@ -221,7 +233,10 @@ static fw_record_t *make_record(fw_core_t *self, const fw_event_t *event)
         fw_dedupe_add(self->dedupe, record->id, record->channels, count, self->now_us);
     record->remembered->record = record;
     DL_APPEND(self->records, record);
+    record->bytes = sizeof *record + size + fw_blob_bytes(record->publication).size +
+                    count * sizeof(fw_place_t) + bytes_of(&event->invalidate);
     self->records_count++;
+    self->records_bytes += record->bytes;
     return record;
 }
 

@@ -12,7 +12,8 @@ typedef struct item {
     struct item *prev, *next; /* oldest first */
     int64_t added_us;
     size_t id_size;
-    char *texts; /* the id, then the channel names, each with its closing 0 */
+    size_t bytes; /* all of it */
+    char *texts;  /* the id, then the channel names, each with its closing 0 */
 } item_t;
 
 struct fw_dedupe {
@@ -21,13 +22,16 @@ struct fw_dedupe {
     size_t count;
     int64_t age_us_max;
     uint32_t count_max;
+    size_t bytes;
+    size_t bytes_max;
 };
 
-fw_dedupe_t *fw_dedupe_new(int64_t age_us_max, uint32_t count_max)
+fw_dedupe_t *fw_dedupe_new(int64_t age_us_max, uint32_t count_max, size_t bytes_max)
 {
     fw_dedupe_t *self = fw_alloc(1, sizeof *self);
     self->age_us_max = age_us_max;
     self->count_max = count_max;
+    self->bytes_max = bytes_max;
     return self;
 }
 
@@ -36,6 +40,7 @@ static void forget(fw_dedupe_t *self, item_t *item)
     HASH_DELETE(hh, self->items, item);
     DL_DELETE(self->by_age, item);
     self->count--;
+    self->bytes -= item->bytes;
     free(item->entry.positions);
     free(item->texts);
     free(item);
@@ -65,6 +70,7 @@ static void copy_texts(item_t *item, fw_text_t id, const fw_text_t *channels, si
     for (size_t i = 0; i < count; i++)
         size += channels[i].size + 1;
     item->texts = fw_alloc(1, size);
+    item->bytes = sizeof *item + size + count * sizeof *item->entry.positions;
     memcpy(item->texts, id.text, id.size);
     item->id_size = id.size;
     item->entry.positions = fw_alloc(count, sizeof *item->entry.positions);
@@ -87,6 +93,7 @@ fw_dedupe_entry_t *fw_dedupe_add(fw_dedupe_t *self, fw_text_t id, const fw_text_
     HASH_ADD_KEYPTR(hh, self->items, item->texts, item->id_size, item);
     DL_APPEND(self->by_age, item);
     self->count++;
+    self->bytes += item->bytes;
     fw_dedupe_expire(self, now_us);
     return &item->entry;
 }
@@ -101,7 +108,8 @@ void fw_dedupe_expire(fw_dedupe_t *self, int64_t now_us)
     /* An entry in flight at the head is younger than any barrier time-out, so waiting for it costs
      * nothing. */
     while (self->by_age && self->by_age->entry.finished &&
-           (self->count > self->count_max || now_us - self->by_age->added_us > self->age_us_max))
+           (self->count > self->count_max || self->bytes > self->bytes_max ||
+            now_us - self->by_age->added_us > self->age_us_max))
         forget(self, self->by_age);
 }
 

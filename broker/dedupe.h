@@ -1,5 +1,5 @@
 /* dedupe.h - remembers event ids, so that a retry is not a second event.   SPDX-License-Identifier:
- * MPL-2.0 Pure. Bounded by age and by count: beyond either the oldest id is forgotten first. */
+ * MPL-2.0 Pure. Bounded by age, count and bytes: beyond any of them the oldest id is forgotten. */
 #pragma once
 
 #include "proto/codec.h"
@@ -16,7 +16,7 @@ typedef struct {
     void *record; /* the event in flight, NULL when finished */
 } fw_dedupe_entry_t;
 
-fw_dedupe_t *fw_dedupe_new(int64_t age_us_max, uint32_t count_max)
+fw_dedupe_t *fw_dedupe_new(int64_t age_us_max, uint32_t count_max, size_t bytes_max)
     __attribute__((warn_unused_result));
 void fw_dedupe_destroy(fw_dedupe_t **self_p);
 /* The entry of an id, or NULL. Borrowed until the next call that adds or expires. */

@@ -36,6 +36,7 @@ struct fw_dispatch_job {
     uint32_t failures;
     bool wants_second; /* in the list of jobs that wait for another worker */
     fw_cache_action_t action;
+    size_t bytes; /* all of it */
     fw_invalidate_t invalidate;
     char *texts; /* what invalidate points to */
     fw_text_t *views;
@@ -56,6 +57,7 @@ struct fw_dispatch {
     fw_dispatch_job_t *second; /* leased, but another worker should get them too */
     size_t queued;
     size_t orphans; /* purges without an owner */
+    size_t orphans_bytes;
     uint64_t given_up;
     uint64_t flushes;
     uint64_t last_id;
@@ -71,6 +73,8 @@ fw_dispatch_t *fw_dispatch_new(const fw_dispatch_options_t *options,
     self->options = *options;
     self->output = *output;
     self->random.state = options->seed;
+    /* Not from 1: an answer to a job of the broker before must not be taken for one of ours. */
+    self->last_id = fw_random_next(&self->random) >> 1;
     self->timers = fw_timers_new();
     return self;
 }
@@ -80,10 +84,16 @@ static bool is_orphan(const fw_dispatch_job_t *job)
     return !job->owner && job->action == FW_CACHE_NONE;
 }
 
+static void count_orphan(fw_dispatch_t *self, const fw_dispatch_job_t *job, bool more)
+{
+    self->orphans += more ? 1 : (size_t)-1;
+    self->orphans_bytes += more ? job->bytes : -job->bytes;
+}
+
 static void free_job(fw_dispatch_t *self, fw_dispatch_job_t *job)
 {
     if (is_orphan(job))
-        self->orphans--;
+        count_orphan(self, job, false);
     fw_timers_cancel(self->timers, &job->timer);
     HASH_DELETE(hh, self->jobs, job);
     free(job->texts);
@@ -141,6 +151,7 @@ static void copy_invalidate(fw_dispatch_job_t *job, const fw_invalidate_t *from)
                   size_of(from->patterns, from->patterns_count);
     job->views = fw_alloc(count, sizeof(fw_text_t));
     job->texts = fw_alloc(1, size);
+    job->bytes = sizeof *job + size + count * sizeof(fw_text_t);
     fw_text_t *views = job->views;
     char *at = job->texts;
     job->invalidate = *from;
@@ -269,7 +280,7 @@ static fw_dispatch_job_t *make_job(fw_dispatch_t *self, const fw_invalidate_t *i
     DL_APPEND(self->queue, job);
     self->queued++;
     if (is_orphan(job))
-        self->orphans++;
+        count_orphan(self, job, true);
     if (action == FW_CACHE_FLUSH)
         self->flushes++;
     return job;
@@ -296,7 +307,7 @@ void fw_dispatch_disown(fw_dispatch_t *self, fw_dispatch_job_t *job)
 {
     job->owner = NULL;
     if (is_orphan(job))
-        self->orphans++;
+        count_orphan(self, job, true);
 }
 
 /* A flush that nobody has, and nobody may still answer, covers everything until now. */
@@ -313,7 +324,8 @@ static bool flush_waits(const fw_dispatch_t *self)
 static void give_up_orphans(fw_dispatch_t *self, int64_t now_us)
 {
     fw_dispatch_job_t *job, *next;
-    if (self->orphans <= self->options.orphans_max)
+    if (self->orphans <= self->options.orphans_max &&
+        self->orphans_bytes <= self->options.orphans_bytes_max)
         return;
     HASH_ITER(hh, self->jobs, job, next)
     {

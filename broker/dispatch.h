@@ -18,9 +18,10 @@ typedef struct {
     int64_t lease_us;      /* then to any worker */
     int64_t retry_base_us; /* after a failure; doubles */
     int64_t retry_us_max;
-    int64_t silence_us_max; /* a worker that says nothing for so long is gone */
-    uint64_t seed;          /* for the jitter of retries */
-    size_t orphans_max;     /* jobs without an owner; beyond, the cache is flushed instead */
+    int64_t silence_us_max;   /* a worker that says nothing for so long is gone */
+    uint64_t seed;            /* for the jitter of retries */
+    size_t orphans_max;       /* jobs without an owner; beyond, the cache is flushed instead */
+    size_t orphans_bytes_max; /* the same in bytes */
     uint8_t incarnation[FW_INCARNATION_SIZE]; /* the broker's, for OPEN and CLOSE */
 } fw_dispatch_options_t;
 

@@ -75,6 +75,12 @@ static const fw_option_t table[] = {
     NUMBER("broker.jobs_max", "100000", 1, 10000000,
            "Purges of events that were released unconfirmed; beyond, they are given up and the "
            "whole cache is flushed instead."),
+    BYTES("broker.held_bytes_max", "256MiB", MIB, 1024 * GIB,
+          "Bytes of events that wait for their purge; beyond, publishers are told to retry."),
+    BYTES("broker.jobs_bytes_max", "256MiB", MIB, 1024 * GIB,
+          "Bytes of the purges that broker.jobs_max counts; beyond, the same happens."),
+    BYTES("broker.dedupe_bytes_max", "256MiB", MIB, 1024 * GIB,
+          "Bytes of remembered event ids and positions; beyond, the oldest is forgotten."),
     DURATION(
         "broker.open_timeout", "5s", 0, MINUTE,
         "After a start gateways get no answers for so long, unless a worker has made sure that "

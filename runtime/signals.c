@@ -33,10 +33,15 @@ void fw_signals_block(void)
     int result = pthread_sigmask(SIG_BLOCK, &set, NULL);
     assert(result == 0);
     (void)result;
-    /* A write to a closed connection is an error code, not the end of the process. */
+    /* A write to a closed connection is an error code, not the end of the process; nor are signals
+     * that mean nothing to us, which end a process unless told otherwise. */
+    static const int ignored[] = {SIGPIPE,   SIGUSR1, SIGUSR2, SIGALRM,
+                                  SIGVTALRM, SIGPROF, SIGIO,   SIGPWR};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
-    result = sigaction(SIGPIPE, &ignore, NULL);
-    assert(result == 0);
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) {
+        result = sigaction(ignored[i], &ignore, NULL);
+        assert(result == 0);
+    }
     /* czmq's own handlers would end every poller at the first SIGTERM, before any drain. */
     zsys_handler_set(NULL);
 }

@@ -5,7 +5,8 @@
 typedef enum { FW_SIGNAL_STOP, FW_SIGNAL_RELOAD } fw_signal_t;
 
 /* Blocks the signals in this and all later threads, keeps czmq and libwebsockets from handling
- * them, ignores SIGPIPE. Call before the first thread and the first socket. */
+ * them, and ignores SIGPIPE and signals such as SIGUSR1 that mean nothing to us. Call before the
+ * first thread and the first socket. */
 void fw_signals_block(void);
 /* Waits for the next one. */
 fw_signal_t fw_signals_wait(void);

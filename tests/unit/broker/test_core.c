@@ -133,6 +133,26 @@ static void more_than_its_credit_is_refused_with_overload(void **state)
     assert_int_equal(core_last_ack(f)->status, FW_PUBLISH_OK);
 }
 
+static void events_that_wait_are_bounded_in_bytes(void **state)
+{
+    core_fixture_t *f = *state;
+    char id[16];
+    int taken = 0;
+    for (; taken < 1000; taken++) {
+        fw_peer_t somebody = {2, {(uint8_t)taken, (uint8_t)(taken >> 8)}};
+        (void)snprintf(id, sizeof id, "%d", taken);
+        core_publish(f, 1, (core_call_t){id, {"room:1"}, "t", FW_ACK_PURGED, &somebody}, 0);
+        if (f->acked_count > 0)
+            break;
+    }
+    assert_int_equal(core_last_ack(f)->status, FW_PUBLISH_OVERLOAD);
+    assert_in_range(taken, 100, 999);
+    fw_core_tick(f->core, 500 * MS); /* they are released, and there is room again */
+    core_publish(f, 2, (core_call_t){"later", {"room:2"}, NULL, FW_ACK_PURGED, &core_other},
+                 500 * MS);
+    assert_int_equal(core_last_ack(f)->status, FW_PUBLISH_OK);
+}
+
 static void while_draining_publishers_are_asked_to_retry(void **state)
 {
     core_fixture_t *f = *state;
@@ -261,6 +281,7 @@ int main(void)
         CASE(a_retry_with_the_same_id_is_the_same_event),
         CASE(a_retry_while_the_first_is_in_flight_is_answered_with_it),
         CASE(more_than_its_credit_is_refused_with_overload),
+        CASE(events_that_wait_are_bounded_in_bytes),
         CASE(while_draining_publishers_are_asked_to_retry),
         CASE(a_publisher_that_left_is_not_answered),
         CASE(a_purge_that_can_never_succeed_is_released_flagged),

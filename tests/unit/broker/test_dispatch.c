@@ -64,7 +64,9 @@ static int set_up(void **state)
                                      .retry_base_us = 50 * MS,
                                      .retry_us_max = 5000 * MS,
                                      .silence_us_max = 3000 * MS,
-                                     .seed = 1};
+                                     .seed = 1,
+                                     .orphans_max = 1000,
+                                     .orphans_bytes_max = 4000};
     fw_dispatch_output_t output = {&f, on_send, on_ended};
     memset(&f, 0, sizeof f);
     f.dispatch = fw_dispatch_new(&options, &output);
@@ -230,6 +232,46 @@ static void a_disowned_job_is_still_done(void **state)
     assert_int_equal(f->ended_of[3], 0);
 }
 
+static void an_answer_to_a_job_of_another_life_is_nobodys(void **state)
+{
+    fixture_t *f = *state;
+    fw_dispatch_options_t options = {.first_us = 200 * MS, .lease_us = 2000 * MS, .seed = 2};
+    fw_dispatch_output_t output = {f, on_send, on_ended};
+    fw_dispatch_t *next = fw_dispatch_new(&options, &output);
+    fw_dispatch_worker(f->dispatch, &alice, 10, 0);
+    (void)add(f, 1, 0);
+    uint64_t old = last(f)->job_id;
+    fw_dispatch_worker(next, &alice, 10, 0);
+    (void)fw_dispatch_add(next, &(fw_invalidate_t){0}, NULL, 0);
+    assert_int_equal(f->sent_count, 2);
+    assert_false(fw_dispatch_done(next, &alice, old, 1, 0));
+    assert_int_equal(f->ended, 0);
+    fw_dispatch_destroy(&next);
+}
+
+static void orphans_are_bounded_in_bytes_too(void **state)
+{
+    fixture_t *f = *state;
+    for (intptr_t i = 1; i <= 100; i++)
+        fw_dispatch_disown(f->dispatch, add(f, i, 0));
+    assert_int_equal(fw_dispatch_jobs(f->dispatch), 100);
+    fw_dispatch_tick(f->dispatch, 1);
+    assert_int_equal(fw_dispatch_jobs(f->dispatch), 1);
+    assert_int_equal(fw_dispatch_given_up(f->dispatch), 100);
+    /* A second overflow before anybody began needs no second flush. */
+    for (intptr_t i = 1; i <= 100; i++)
+        fw_dispatch_disown(f->dispatch, add(f, i, 0));
+    fw_dispatch_tick(f->dispatch, 2);
+    assert_int_equal(fw_dispatch_flushes(f->dispatch), 1);
+    fw_dispatch_worker(f->dispatch, &alice, 10, 3);
+    assert_int_equal(f->sent_count, 1);
+    /* One that somebody has may have been done already: it does not cover what comes now. */
+    for (intptr_t i = 1; i <= 100; i++)
+        fw_dispatch_disown(f->dispatch, add(f, i, 3));
+    fw_dispatch_tick(f->dispatch, 4);
+    assert_int_equal(fw_dispatch_flushes(f->dispatch), 2);
+}
+
 /* Workers that crash, fall silent, fail and answer late: in the end every job was done exactly
  * once. */
 static void every_job_ends_once_under_random_faults(void **state)
@@ -287,6 +329,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_job_that_can_never_succeed_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disowned_job_is_still_done, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_answer_to_a_job_of_another_life_is_nobodys, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(orphans_are_bounded_in_bytes_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_job_ends_once_under_random_faults, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

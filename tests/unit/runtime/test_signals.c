@@ -77,10 +77,21 @@ static void a_write_to_a_closed_pipe_is_an_error_and_no_end(void **state)
     (void)close(ends[1]);
 }
 
+static void signals_that_mean_nothing_end_nothing(void **state)
+{
+    static const int signals[] = {SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGCHLD};
+    fw_signal_t signal;
+    (void)state;
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        assert_int_equal(kill(getpid(), signals[i]), 0);
+    assert_int_equal(fw_signals_wait_for(0, &signal), -ETIMEDOUT);
+}
+
 int main(void)
 {
     fw_signals_block();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(signals_that_mean_nothing_end_nothing),
         cmocka_unit_test(no_signal_is_a_timeout),
         cmocka_unit_test(a_signal_sent_before_the_wait_is_not_lost),
         cmocka_unit_test(a_signal_under_running_actors_reaches_main_and_stops_no_poller),
