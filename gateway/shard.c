@@ -463,6 +463,7 @@ static int start_uplink(fw_shard_t *self, int64_t now_ms)
         .events_endpoint = self->config->events_endpoint,
         .control_endpoint = self->config->control_endpoint,
         .publish_endpoint = self->config->publish_endpoint,
+        .security = self->config->security,
         .loop = &self->loop,
         .hub = self->hub,
         .metrics = &self->metrics,

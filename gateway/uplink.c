@@ -72,6 +72,8 @@ static int connect_sockets(fw_uplink_t *self, int64_t now_ms)
     fw_socket_settings_t dealer = fw_socket_settings(FW_SOCKET_DEALER_CONNECT);
     const char *events = NULL;
     int result = 0;
+    sub.security = dealer.security = self->options.security;
+    sub.server_key = dealer.server_key = self->openings;
     if (!self->control_at)
         result = fw_dial_next(self->control_dial, now_ms, &self->control_at);
     if (result == 0)
@@ -88,6 +90,7 @@ static int open_sockets(fw_uplink_t *self, int64_t now_ms)
     int result = connect_sockets(self, now_ms);
     if (result == -EINPROGRESS)
         return result;
+    self->openings++;
     if (result == 0)
         result = fw_wakeup_new(self->options.loop, self->events, &self->events_wakeup);
     if (result == 0)
@@ -123,6 +126,7 @@ int fw_uplink_new(const fw_uplink_options_t *options, int64_t now_ms, fw_uplink_
         .name = "gateway",
         .in_flight_max = FW_POSTS_MAX,
         .timeout_ms = FW_UPLINK_PUBLISH_TIMEOUT_MS,
+        .security = options->security,
     };
     int result = fw_publisher_new(&publisher, options->published, options->published_context,
                                   &self->publisher);

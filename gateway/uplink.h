@@ -26,6 +26,7 @@ typedef struct {
     const char *events_endpoint;
     const char *control_endpoint;
     const char *publish_endpoint;
+    const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
     uv_loop_t *loop;
     fw_hub_t *hub;
     const fw_gateway_metrics_t *metrics;

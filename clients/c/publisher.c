@@ -32,6 +32,7 @@ struct fw_publisher {
     fw_publisher_done_fn *done;
     void *context;
     fw_dial_t *dial;
+    const fw_security_t *security;
     char *name;
     uint8_t incarnation[FW_INCARNATION_SIZE];        /* ours */
     uint8_t broker_incarnation[FW_INCARNATION_SIZE]; /* of the last Welcome */
@@ -40,6 +41,7 @@ struct fw_publisher {
     fw_liveness_t liveness;
     zsock_t *socket;
     uint64_t socket_number;
+    unsigned openings;
     uint64_t sequence; /* of the last event taken */
     uint64_t ping;
     uint32_t data_bytes_max; /* that the broker takes in one event; 0 = unknown */
@@ -62,11 +64,14 @@ static int open_socket(fw_publisher_t *self, int64_t now_ms)
 {
     fw_socket_settings_t settings = fw_socket_settings(FW_SOCKET_DEALER_CONNECT);
     const char *endpoint = NULL;
+    settings.security = self->security;
+    settings.server_key = self->openings; /* another one at each */
     int result = fw_dial_next(self->dial, now_ms, &endpoint);
     if (result == 0)
         result = fw_socket_open(&settings, endpoint, &self->socket);
     if (result == 0) {
         self->socket_number++;
+        self->openings++;
         fw_liveness_opened(&self->liveness, now_ms);
     } else if (result == -EINPROGRESS) {
         fw_liveness_opening(&self->liveness, now_ms);
@@ -113,6 +118,7 @@ int fw_publisher_new(const fw_publisher_options_t *options, fw_publisher_done_fn
     fw_publisher_t *self = fw_alloc(1, sizeof *self);
     self->done = done;
     self->context = context;
+    self->security = options->security;
     self->name = fw_copy_text(name, strlen(name));
     fw_random_bytes(self->incarnation, sizeof self->incarnation);
     self->codec = fw_codec_new();
