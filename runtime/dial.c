@@ -21,6 +21,8 @@ struct fw_dial {
     int64_t asked_ms;
     address_t tried[FW_RESOLVE_ADDRESSES_MAX]; /* since the last answer of the peer */
     size_t tried_count;
+    bool unanswered;     /* the endpoint without a name was given out, and nobody answered since */
+    unsigned server_key; /* grows when all that there is was tried */
     address_t address; /* chosen last; "" before */
     address_t good;    /* of the peer that answered last; "" = none yet */
     char numeric[sizeof TCP + FW_ADDRESS_SIZE_MAX + sizeof "[]:65535"];
@@ -111,6 +113,7 @@ static const char *choose(fw_dial_t *self, const fw_addresses_t *addresses)
         if (!was_tried(self, addresses->text[i]))
             return addresses->text[i];
     self->tried_count = 0;
+    self->server_key++;
     return addresses->text[0];
 }
 
@@ -131,6 +134,10 @@ static int fall_back(fw_dial_t *self, int result)
 {
     if (self->good[0] == 0)
         return result;
+    if (was_tried(self, self->good)) {
+        self->tried_count = 0;
+        self->server_key++;
+    }
     use(self, self->good);
     return 0;
 }
@@ -158,6 +165,8 @@ static int look_up(fw_dial_t *self, int64_t now_ms)
 int fw_dial_next(fw_dial_t *self, int64_t now_ms, const char **ret_endpoint)
 {
     if (!self->host) {
+        self->server_key += self->unanswered;
+        self->unanswered = true;
         *ret_endpoint = self->endpoint;
         return 0;
     }
@@ -178,8 +187,14 @@ int fw_dial_beside(fw_dial_t *self, const fw_dial_t *leader, int64_t now_ms,
     return 0;
 }
 
+unsigned fw_dial_server_key(const fw_dial_t *self)
+{
+    return self->server_key;
+}
+
 void fw_dial_answered(fw_dial_t *self)
 {
+    self->unanswered = false;
     self->tried_count = 0;
     memcpy(self->good, self->address, sizeof self->good);
 }

@@ -32,5 +32,8 @@ int fw_dial_next(fw_dial_t *self, int64_t now_ms, const char **ret_endpoint)
  * must reach the same process. */
 int fw_dial_beside(fw_dial_t *self, const fw_dial_t *leader, int64_t now_ms,
                    const char **ret_endpoint) __attribute__((warn_unused_result));
+/* Which of a server's keys (their number modulo their count) the socket opened last should trust:
+ * another one whenever every address was tried in vain. */
+unsigned fw_dial_server_key(const fw_dial_t *self);
 /* The peer at the address chosen last is the right one. */
 void fw_dial_answered(fw_dial_t *self);

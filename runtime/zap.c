@@ -223,6 +223,8 @@ static void zap_actor(zsock_t *pipe, void *args)
     run(&self, pipe, pulse);
     fw_pulse_end(pulse);
     fw_keyring_destroy(&self.keyring);
+    /* Closing alone would free the name a moment later, when another handler may want it. */
+    (void)zmq_unbind(self.socket, endpoint);
     (void)zmq_close(self.socket);
 }
 
