@@ -632,12 +632,16 @@ class Cache:
     async def _purged(self, steps: Any) -> Purged:
         try:
             return cast(Purged, await self._drive(steps, None))
+        except TypeError:
+            raise  # A mistake in the program.
         except Exception as error:
             raise CacheError(f"not purged: {error}") from error
 
     def _purged_sync(self, steps: Any) -> Purged:
         try:
             return cast(Purged, self._drive_sync(steps, None))
+        except TypeError:
+            raise  # A mistake in the program.
         except Exception as error:
             raise CacheError(f"not purged: {error}") from error
 

@@ -98,6 +98,14 @@ def calls_again(calls: Sequence[Call], answers: Sequence[Any]) -> tuple[int, lis
     return 0, []
 
 
+def merged(calls: Sequence[Call], first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
+    """The answers to calls that were made twice. Keys that were removed at first count."""
+    return [
+        again + once if call[0] == "UNLINK" and isinstance(once, int) else again
+        for call, once, again in zip(calls, first, second, strict=True)
+    ]
+
+
 def with_source(call: Call) -> Call:
     if call[0] != "EVALSHA":
         return call
@@ -321,7 +329,8 @@ class SyncRedis:
         answers = check_answers(self._send(client, calls))
         index, again = calls_again(calls, answers)
         if again:
-            answers[index:] = check_answers(self._send(client, again))
+            sent = check_answers(self._send(client, again))
+            answers[index:] = merged(again, answers[index:], sent)
         return answers
 
     @staticmethod
@@ -416,7 +425,8 @@ class AsyncRedis:
         answers = check_answers(await self._send(client, calls))
         index, again = calls_again(calls, answers)
         if again:
-            answers[index:] = check_answers(await self._send(client, again))
+            sent = check_answers(await self._send(client, again))
+            answers[index:] = merged(again, answers[index:], sent)
         return answers
 
     @staticmethod
