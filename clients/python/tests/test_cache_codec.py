@@ -11,6 +11,7 @@ import resource
 import struct
 import uuid
 import zlib
+from pathlib import Path
 
 import msgpack
 import pytest
@@ -144,6 +145,23 @@ def test_entry_bytes_are_those_of_the_layout():
     assert entry.start_us == 0x0102030405060708
     assert entry.stamps == (EPOCH, ("a", 1), ("tag", 300))
     assert entry.payload == b"\xc0"
+
+
+CORPUS = Path(__file__).resolve().parents[3] / "tests" / "fuzz" / "corpus" / "cache_entry"
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="outside the repository")
+def test_entries_that_the_c_library_is_tested_with_are_read_alike():
+    found = {path.name: _entry.decode(path.read_bytes()) for path in CORPUS.iterdir()}
+    assert found["no_epoch"] is None
+    for name in ("plain", "compressed", "epoch_only", "many_stamps"):
+        entry = found[name]
+        assert entry is not None, name
+        assert entry.stamps[0][0] == ""
+        _codec.unpack(entry.payload)
+        written = _entry.encode(entry.nonce, entry.start_us, entry.stamps, entry.payload)
+        assert _entry.decode(written) == entry
+    assert len(found["epoch_only"].stamps) == 1
 
 
 def test_any_form_of_the_stamps_is_read():

@@ -19,7 +19,7 @@ import pytest
 from redis_model import RedisModel
 
 from freshwire.cache import _algorithm, _entry
-from freshwire.cache._algorithm import BYPASS, LOAD, Command, Commands, Get, Outcome, Plan, Status
+from freshwire.cache._algorithm import BYPASS, LOAD, Command, Commands, Get, Head, Outcome, Plan, Status
 
 ENTRY = "fw:c:x"
 TAGS = ("", "a", "b")
@@ -72,6 +72,16 @@ def without_epoch(plan: Plan, randomness: random.Random) -> Generator[Any, Any, 
     return (yield from _algorithm.read(replace(plan, stamp_keys=stamps), randomness))
 
 
+def confirmed_by_existence(plan: Plan, randomness: random.Random) -> Generator[Any, Any, Outcome]:
+    """A 304 for as long as a key exists, as common middlewares do: ours, without looking into the
+    entry."""
+    [value] = yield Commands((Get(plan.entry_key),))
+    entry = _entry.decode(value) if value else None
+    if entry:
+        return Outcome(plan.unpack(entry.payload), Status.HIT)
+    return (yield from _algorithm.read(plan, randomness))
+
+
 def _changed(plan: Plan, randomness: random.Random, what: str) -> Generator[Any, Any, Outcome]:
     steps = _algorithm.read(plan, randomness)
     reply = None
@@ -120,6 +130,8 @@ class Scenario:
     replica: bool = False
     """Half of the loads read a database replica that is behind."""
     counter_stamps: bool = False
+    conditional: bool = False
+    """Readers keep what they read, and ask whether it is still good, as a browser with an ETag."""
     token: bool = False
     hold_off: int = 0
     margin: int = 0
@@ -211,6 +223,7 @@ class World:
                 yield  # A pause: others come first.
 
     def reader(self, name: str) -> Generator[None, None, None]:
+        kept: tuple[Plan, Outcome] | None = None
         for _ in range(self.reads_each):
             yield
             due = self.notified
@@ -231,10 +244,14 @@ class World:
             self.log(f"{name}: starts, knows {due.version}, token {fresh}")
             try:
                 steps = self.algorithm(plan, self.random)
+                if kept and self.random.random() < 0.5:
+                    steps = confirm_or(kept, fresh, steps)
                 outcome = yield from self.drive(steps, name, lambda: self.load(name))
             except RuntimeError:
                 self.log(f"{name}: its load failed")
                 continue
+            if self.scenario.conditional and outcome.filled:
+                kept = plan, outcome
             self.reads += 1
             self.hits += outcome.status is Status.HIT
             self.log(f"{name}: {outcome.status.value} {outcome.value}")
@@ -295,6 +312,17 @@ class World:
                 self.log("chaos: failover")
 
 
+def confirm_or(
+    kept: tuple[Plan, Outcome], fresh: Any, steps: Generator[Any, Any, Outcome]
+) -> Generator[Any, Any, Outcome]:
+    """What the middleware does with If-None-Match."""
+    plan, outcome = kept
+    replies = yield Commands((Head(plan.entry_key), *map(Get, plan.stamp_keys)))
+    if _algorithm.still_valid([(plan, outcome.filled)], replies, fresh):
+        return replace(outcome, status=Status.HIT)
+    return (yield from steps)
+
+
 def _text(thing: Any) -> str:
     if isinstance(thing, Command):
         return f"{getattr(thing, 'name', type(thing).__name__)} {getattr(thing, 'key', '')}"
@@ -322,6 +350,14 @@ SAFE = {
         failovers=True,
         late_purges=True,
         token=True,
+    ),
+    "readers that ask whether their copy is good": Scenario(
+        slow_loads=True,
+        evictions=True,
+        failovers=True,
+        late_purges=True,
+        token=True,
+        conditional=True,
     ),
     "the epoch alone": Scenario(slow_loads=True, evictions=True, purges=("epoch",)),
     "the epoch, failover with the token": Scenario(
@@ -357,6 +393,10 @@ KNOWN_BAD = {
     "readers that do not know the epoch": (
         without_epoch,
         Scenario(purges=("epoch",), slow_loads=True),
+    ),
+    "copies that are good as long as some entry is there": (
+        confirmed_by_existence,
+        Scenario(slow_loads=True),
     ),
     "a missing stamp counts from 1": (
         missing_stamp_is_zero,

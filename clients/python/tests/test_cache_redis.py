@@ -8,13 +8,14 @@ import os
 import random
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from redis_model import RedisModel
 from redis_server import RedisServer
 
-from freshwire.cache import BYPASS, Cache, CacheError, Status, _entry, request_cache
-from freshwire.cache._algorithm import Get, Script, Time, Unlink
+from freshwire.cache import BYPASS, Cache, CacheError, Status, _entry, bypass, request_cache
+from freshwire.cache._algorithm import Get, Head, Script, Time, Unlink
 from freshwire.cache._redis import SyncRedis
 
 
@@ -197,9 +198,8 @@ def test_value_that_would_come_back_changed_is_an_error_and_leaves_no_lease(serv
 
 def test_value_that_is_too_large_is_served_but_not_stored(server, caplog):
     small = Cache(server.url, payload_size_max=100)
-    outcome = cache_too_large = small.read_sync("large", ["t"], Loader(2**64))
+    outcome = small.read_sync("large", ["t"], Loader(2**64))
     assert (outcome.value, outcome.stored) == (2**64, False)
-    assert "cannot be cached" in cache_too_large.reason
     assert "more than 64 bits" in caplog.text
     assert server.client().get("fw:c:large") is None  # And no lease is left behind.
     small.close_sync()
@@ -252,6 +252,80 @@ def test_exact_key_is_purged_by_the_name_it_has_in_the_cache(cache):
     invalidate = cache.invalidation(keys="project:1", tags=["t"], patterns="old:*")
     assert invalidate.keys == ("fw:c:project:1",)
     assert (invalidate.tags, invalidate.patterns) == (("t",), ("old:*",))
+
+
+def test_nothing_is_kept_as_long_as_one_says(server, cache):
+    loader = Loader(None)
+    assert cache.read_sync("short", ["t"], loader, negative_ttl=5).stored
+    assert cache.read_sync("short", ["t"], loader, negative_ttl=5).status is Status.HIT
+    assert 0 < server.client().ttl("fw:c:short") <= 5
+    outcome = cache.read_sync("never", ["t"], loader, negative_ttl=0)
+    assert (outcome.value, outcome.stored) == (None, False)
+    assert server.client().get("fw:c:never") is None
+    cache.read_sync("full", ["t"], Loader("something"), negative_ttl=0)
+    assert server.client().ttl("fw:c:full") > 200
+    careful = Cache(server.url, negative_ttl=timedelta(seconds=7))
+
+    @careful.cached(key="row:{id}", tags=["row:{id}"])
+    def row(id: int) -> dict | None:
+        return None
+
+    row(1)
+    assert 0 < server.client().ttl("fw:c:row:1") <= 7
+    with pytest.raises(ValueError, match="negative_ttl"):
+        cache.read_sync("k", [], loader, negative_ttl=24 * 60 * 60)
+    careful.close_sync()
+
+
+# ---- caches inside caches
+
+
+def test_value_made_of_cached_values_must_carry_their_tags(cache, caplog):
+    def inner():
+        return cache.get_or_load_sync("inner", ["row:1"], Loader("old"))
+
+    outcome = cache.read_sync("outer", ["rows"], inner)
+    assert (outcome.value, outcome.stored) == ("old", False)
+    assert "row:1" in outcome.reason
+    assert "outer: cannot be cached: it was made of cached values with the tags ['row:1']" in (
+        caplog.text
+    )
+    assert cache.read_sync("outer", ["rows", "row:1"], inner).stored
+
+
+def test_value_made_of_older_values_is_as_old_as_they_are(server, cache):
+    cache.read_sync("inner", ["t"], Loader("old"))
+    seconds, microseconds = server.client().time()
+    token = seconds * 1_000_000 + microseconds  # Of a purge that a failover lost.
+
+    def made_of(fresh):
+        return lambda: cache.get_or_load_sync("inner", ["t"], Loader("new"), fresh=fresh)
+
+    assert cache.read_sync("outer", ["t"], made_of(0)).value == "old"
+    outcome = cache.read_sync("outer", ["t"], made_of(token), fresh=token)
+    assert (outcome.value, outcome.status) == ("new", Status.STALE_REJECTED)
+
+
+def test_value_made_of_what_may_lack_commits_is_not_stored(cache):
+    def inner():
+        return cache.read_sync("inner", ["t"], Loader(), store=False).value
+
+    assert not cache.read_sync("outer", ["t"], inner).stored
+
+
+def test_bypass_is_for_its_block_and_those_below(cache):
+    cache.read_sync("k", ["t"], Loader("old"))
+
+    async def scenario():
+        with bypass():
+            found = await asyncio.gather(cache.get_or_load("k", ["t"], Loader("new").later))
+        await cache.close()
+        return found
+
+    assert asyncio.run(scenario()) == ["new"]
+    with bypass():
+        assert cache.get_or_load_sync("k", ["t"], Loader("newer")) == "newer"
+    assert cache.get_or_load_sync("k", ["t"], Loader("newest")) == "newer"
 
 
 def test_none_and_empty_results_are_cached_too(cache):
@@ -553,6 +627,7 @@ def test_model_of_redis_does_what_redis_does(server, seed):
         command = randomness.choice(
             [
                 Get(entry),
+                Head(entry),
                 Unlink((entry, randomness.choice(stamps))),
                 Script(
                     "acquire",
