@@ -58,7 +58,10 @@ fw_broker_config_t fw_broker_defaults(void)
     };
 }
 
-static const char *const door_names[] = {"fire", "publish", "jobs", "events", "control"};
+static const char *door_name(fw_door_t door)
+{
+    return fw_domain_name((fw_domain_t)door);
+}
 
 static void count_refused(fw_broker_loop_t *self, fw_door_t door, const char *reason,
                           const fw_refusal_t *refusal, uint64_t times)
@@ -67,12 +70,12 @@ static void count_refused(fw_broker_loop_t *self, fw_door_t door, const char *re
     uint64_t suppressed = 0;
     if (times == 0)
         return;
-    (void)snprintf(labels, sizeof labels, "door=\"%s\",reason=\"%s\"", door_names[door], reason);
+    (void)snprintf(labels, sizeof labels, "door=\"%s\",reason=\"%s\"", door_name(door), reason);
     fw_counter_add(fw_metrics_counter(self->registry, "freshwire_refused_total",
                                       "Messages from outside that were refused.", labels),
                    times);
     if (fw_log_limited(&self->refusals_logged, self->now_us / 1000, &suppressed)) {
-        fw_log(FW_LOG_WARN, "message refused, ignoring it", FW_KV_TEXT("door", door_names[door]),
+        fw_log(FW_LOG_WARN, "message refused, ignoring it", FW_KV_TEXT("door", door_name(door)),
                FW_KV_TEXT("reason", reason), FW_KV_TEXT("field", refusal->field),
                FW_KV_TEXT("detail", refusal->reason), FW_KV_UINT("limit", refusal->limit),
                FW_KV_UINT("value", refusal->value), FW_KV_UINT("suppressed", suppressed));
@@ -222,10 +225,12 @@ static int make_policies(fw_broker_loop_t *self)
     return result;
 }
 
-static int open_socket(fw_socket_role_t role, const char *endpoints, zsock_t **ret_socket,
-                       char *ret_endpoint, size_t size)
+static int open_socket(const fw_broker_loop_t *self, fw_socket_role_t role, fw_door_t door,
+                       const char *endpoints, zsock_t **ret_socket, char *ret_endpoint, size_t size)
 {
     fw_socket_settings_t settings = fw_socket_settings(role);
+    settings.security = self->config.security;
+    settings.domain = (fw_domain_t)door;
     int result = fw_socket_open(&settings, endpoints, ret_socket);
     if (result < 0) {
         fw_log(FW_LOG_ERROR, "cannot bind", FW_KV_TEXT("endpoint", endpoints), FW_KV_ERROR(result));
@@ -240,20 +245,22 @@ static int open_socket(fw_socket_role_t role, const char *endpoints, zsock_t **r
 static int open_sockets(fw_broker_loop_t *self, fw_broker_endpoints_t *endpoints)
 {
     const fw_broker_config_t *config = &self->config;
-    int result = open_socket(FW_SOCKET_XSUB_BIND, config->fire_endpoints, &self->fire,
-                             endpoints->fire, sizeof endpoints->fire);
+    int result = open_socket(self, FW_SOCKET_XSUB_BIND, FW_DOOR_FIRE, config->fire_endpoints,
+                             &self->fire, endpoints->fire, sizeof endpoints->fire);
     if (result == 0)
-        result = open_socket(FW_SOCKET_ROUTER_BIND, config->publish_endpoints, &self->publish,
-                             endpoints->publish, sizeof endpoints->publish);
+        result =
+            open_socket(self, FW_SOCKET_ROUTER_BIND, FW_DOOR_PUBLISH, config->publish_endpoints,
+                        &self->publish, endpoints->publish, sizeof endpoints->publish);
     if (result == 0)
-        result = open_socket(FW_SOCKET_ROUTER_BIND, config->jobs_endpoints, &self->jobs,
-                             endpoints->jobs, sizeof endpoints->jobs);
+        result = open_socket(self, FW_SOCKET_ROUTER_BIND, FW_DOOR_JOBS, config->jobs_endpoints,
+                             &self->jobs, endpoints->jobs, sizeof endpoints->jobs);
     if (result == 0)
-        result = open_socket(FW_SOCKET_XPUB_BIND, config->events_endpoints, &self->events,
-                             endpoints->events, sizeof endpoints->events);
+        result = open_socket(self, FW_SOCKET_XPUB_BIND, FW_DOOR_EVENTS, config->events_endpoints,
+                             &self->events, endpoints->events, sizeof endpoints->events);
     if (result == 0)
-        result = open_socket(FW_SOCKET_ROUTER_BIND, config->control_endpoints, &self->control,
-                             endpoints->control, sizeof endpoints->control);
+        result =
+            open_socket(self, FW_SOCKET_ROUTER_BIND, FW_DOOR_CONTROL, config->control_endpoints,
+                        &self->control, endpoints->control, sizeof endpoints->control);
     return result;
 }
 
@@ -265,11 +272,15 @@ static void watch_doors(fw_broker_loop_t *self)
                                   [FW_DOOR_JOBS] = self->jobs,
                                   [FW_DOOR_EVENTS] = self->events,
                                   [FW_DOOR_CONTROL] = self->control};
+    if (self->config.security)
+        self->guard = fw_guard_new(self->config.security, self->registry);
     for (size_t i = 0; i < FW_DOORS; i++) {
+        if (self->guard)
+            fw_guard_watch(self->guard, (fw_domain_t)i, sockets[i]);
         self->handshakes[i] = fw_handshakes_new(sockets[i]);
         if (!self->handshakes[i])
             fw_log(FW_LOG_WARN, "failed handshakes cannot be counted, ignoring it",
-                   FW_KV_TEXT("door", door_names[i]));
+                   FW_KV_TEXT("door", door_name((fw_door_t)i)));
     }
 }
 
@@ -277,6 +288,7 @@ static void close_loop(fw_broker_loop_t *self)
 {
     for (size_t i = 0; i < FW_DOORS; i++)
         fw_handshakes_destroy(&self->handshakes[i]);
+    fw_guard_destroy(&self->guard);
     fw_core_destroy(&self->core);
     fw_policies_destroy(&self->policies);
     fw_fire_gaps_destroy(&self->fire_gaps);
@@ -330,6 +342,9 @@ static bool serve(fw_broker_loop_t *self, zsock_t *socket, fw_door_t door, bool 
             fw_broker_refused(self, door, "malformed", &refusal);
             continue;
         }
+        if (self->guard && fw_guard_look(self->guard, (fw_domain_t)door, &frame,
+                                         self->now_us / 1000, &self->sender) != 0)
+            continue;
         handle(self, &peer, fw_socket_bytes(&frame));
     }
     zmq_msg_close(&frame);
@@ -339,6 +354,8 @@ static bool serve(fw_broker_loop_t *self, zsock_t *socket, fw_door_t door, bool 
 static bool serve_all(fw_broker_loop_t *self)
 {
     read_clock(self);
+    if (self->guard)
+        fw_guard_refresh(self->guard, self->now_us / 1000);
     /* Answers of workers first: they empty the barrier. */
     bool more = serve(self, self->jobs, FW_DOOR_JOBS, true, fw_broker_on_worker);
     more |= serve(self, self->control, FW_DOOR_CONTROL, true, fw_broker_on_gateway);

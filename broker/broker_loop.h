@@ -6,18 +6,20 @@
 #include "broker/broker.h"
 #include "broker/core.h"
 #include "broker/fire_gaps.h"
+#include "broker/permissions.h"
+#include "runtime/guard.h"
 #include "runtime/handshakes.h"
 #include "runtime/log.h"
 #include "runtime/socket.h"
 
 /* The name of a door in metrics and the log. */
 typedef enum {
-    FW_DOOR_FIRE,
-    FW_DOOR_PUBLISH,
-    FW_DOOR_JOBS,
-    FW_DOOR_EVENTS,
-    FW_DOOR_CONTROL,
-    FW_DOORS
+    FW_DOOR_FIRE = FW_DOMAIN_FIRE,
+    FW_DOOR_PUBLISH = FW_DOMAIN_PUBLISH,
+    FW_DOOR_JOBS = FW_DOMAIN_JOBS,
+    FW_DOOR_EVENTS = FW_DOMAIN_EVENTS,
+    FW_DOOR_CONTROL = FW_DOMAIN_CONTROL,
+    FW_DOORS = FW_DOMAINS
 } fw_door_t;
 
 /* A gateway shard that said hello. */
@@ -31,8 +33,10 @@ typedef struct {
     uint8_t incarnation[FW_INCARNATION_SIZE];
     zsock_t *fire, *publish, *jobs, *events, *control;
     fw_handshakes_t *handshakes[FW_DOORS];
-    fw_codec_t *decoder; /* of what came in */
-    fw_codec_t *encoder; /* of what goes out while the decoded message is still in use */
+    fw_guard_t *guard;         /* NULL when the links have no keys */
+    const fw_holder_t *sender; /* of the message at hand; NULL = this process, or no keys */
+    fw_codec_t *decoder;       /* of what came in */
+    fw_codec_t *encoder;       /* of what goes out while the decoded message is still in use */
     fw_policies_t *policies;
     fw_core_t *core;
     fw_fire_gaps_t *fire_gaps;

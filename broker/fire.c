@@ -16,16 +16,17 @@ static void ask(void *context, const fw_fire_missing_t *missing)
 
 static void on_lost(void *context, fw_text_t user, uint64_t count)
 {
-    const fw_text_t everything = FW_TEXT("*");
     fw_broker_loop_t *self = context;
-    (void)user;
+    size_t patterns_count = 0;
+    const fw_text_t *patterns = fw_permissions_channels(
+        self->guard ? fw_guard_holder(self->guard, user) : NULL, &patterns_count);
     fw_log(FW_LOG_WARN,
            self->config.fire_reset
                ? "fire-and-forget events were lost: flushing the cache and resetting channels"
                : "fire-and-forget events were lost; broker.fire_loss=count says to go on",
            FW_KV_UINT("events", count));
     if (self->config.fire_reset)
-        fw_core_lost(self->core, &everything, 1, self->now_us);
+        fw_core_lost(self->core, patterns, patterns_count, self->now_us);
 }
 
 void fw_broker_fire_begin(fw_broker_loop_t *self)

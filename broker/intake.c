@@ -29,14 +29,24 @@ static void reject(fw_broker_loop_t *self, const fw_peer_t *publisher, uint64_t 
         fw_broker_reply(self, self->publish, FW_LINK_PUBLISHER_DOWN, publisher, &message);
 }
 
+static fw_text_t sender_key(const fw_broker_loop_t *self)
+{
+    return self->sender ? (fw_text_t){self->sender->key, FW_KEY_SIZE} : FW_TEXT_NONE;
+}
+
 static void on_publish(fw_broker_loop_t *self, const fw_peer_t *publisher,
                        const fw_publish_t *publish)
 {
     fw_refusal_t refusal;
-    if (!publisher && !fw_broker_fire_is_new(self, publish, FW_TEXT_NONE))
+    if (!publisher && !fw_broker_fire_is_new(self, publish, sender_key(self)))
         return;
     if (check(publish, &refusal) < 0) {
         fw_broker_refused(self, publisher ? FW_DOOR_PUBLISH : FW_DOOR_FIRE, "rule", &refusal);
+        reject(self, publisher, publish->request_id, publish->event.id, &refusal);
+        return;
+    }
+    if (fw_permissions_check(self->sender, &publish->event, &refusal) < 0) {
+        fw_broker_refused(self, publisher ? FW_DOOR_PUBLISH : FW_DOOR_FIRE, "permission", &refusal);
         reject(self, publisher, publish->request_id, publish->event.id, &refusal);
         return;
     }
@@ -70,7 +80,7 @@ void fw_broker_on_publisher(fw_broker_loop_t *self, const fw_peer_t *publisher, 
         return;
     }
     if (!publisher && message.kind == FW_MESSAGE_FIRE_MARK) {
-        fw_fire_gaps_mark(self->fire_gaps, &message.fire_mark, FW_TEXT_NONE, self->now_us);
+        fw_fire_gaps_mark(self->fire_gaps, &message.fire_mark, sender_key(self), self->now_us);
         return;
     }
     if (!publisher) {
