@@ -72,12 +72,12 @@ static int connect_sockets(fw_uplink_t *self, int64_t now_ms)
     fw_socket_settings_t dealer = fw_socket_settings(FW_SOCKET_DEALER_CONNECT);
     const char *events = NULL;
     int result = 0;
-    sub.security = dealer.security = self->options.security;
-    sub.server_key = dealer.server_key = self->openings;
     if (!self->control_at)
         result = fw_dial_next(self->control_dial, now_ms, &self->control_at);
     if (result == 0)
         result = fw_dial_beside(self->events_dial, self->control_dial, now_ms, &events);
+    sub.security = dealer.security = self->options.security;
+    sub.server_key = dealer.server_key = fw_dial_server_key(self->control_dial);
     if (result == 0)
         result = fw_socket_open(&sub, events, &self->events);
     if (result == 0)
@@ -90,7 +90,6 @@ static int open_sockets(fw_uplink_t *self, int64_t now_ms)
     int result = connect_sockets(self, now_ms);
     if (result == -EINPROGRESS)
         return result;
-    self->openings++;
     if (result == 0)
         result = fw_wakeup_new(self->options.loop, self->events, &self->events_wakeup);
     if (result == 0)

@@ -26,8 +26,7 @@ struct fw_uplink {
     fw_wakeup_t *control_wakeup;
     fw_wakeup_t *publisher_wakeup;
     uint64_t publisher_socket;
-    unsigned openings; /* of both sockets: each tries another of the broker's keys */
-    uint64_t id;       /* names our fences */
+    uint64_t id;                              /* names our fences */
     uint8_t incarnation[FW_INCARNATION_SIZE]; /* ours */
     uint8_t broker[FW_INCARNATION_SIZE];      /* of the last Welcome */
     uint8_t beacon[FW_INCARNATION_SIZE];      /* of the last beacon */

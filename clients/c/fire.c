@@ -51,9 +51,9 @@ static int open_socket(fw_fire_t *self, int64_t now_ms)
 {
     fw_socket_settings_t settings = fw_socket_settings(FW_SOCKET_XPUB_CONNECT);
     const char *endpoint = NULL;
-    settings.security = self->security;
-    settings.server_key = (unsigned)self->stats.reopened;
     int result = fw_dial_next(self->dial, now_ms, &endpoint);
+    settings.security = self->security;
+    settings.server_key = fw_dial_server_key(self->dial);
     if (result == 0)
         result = fw_socket_open(&settings, endpoint, &self->socket);
     if (result == 0) {

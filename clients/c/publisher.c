@@ -41,7 +41,6 @@ struct fw_publisher {
     fw_liveness_t liveness;
     zsock_t *socket;
     uint64_t socket_number;
-    unsigned openings;
     uint64_t sequence; /* of the last event taken */
     uint64_t ping;
     uint32_t data_bytes_max; /* that the broker takes in one event; 0 = unknown */
@@ -64,14 +63,13 @@ static int open_socket(fw_publisher_t *self, int64_t now_ms)
 {
     fw_socket_settings_t settings = fw_socket_settings(FW_SOCKET_DEALER_CONNECT);
     const char *endpoint = NULL;
-    settings.security = self->security;
-    settings.server_key = self->openings; /* another one at each */
     int result = fw_dial_next(self->dial, now_ms, &endpoint);
+    settings.security = self->security;
+    settings.server_key = fw_dial_server_key(self->dial);
     if (result == 0)
         result = fw_socket_open(&settings, endpoint, &self->socket);
     if (result == 0) {
         self->socket_number++;
-        self->openings++;
         fw_liveness_opened(&self->liveness, now_ms);
     } else if (result == -EINPROGRESS) {
         fw_liveness_opening(&self->liveness, now_ms);
