@@ -5,30 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cache/scripts.h"
 #include "runtime/alloc.h"
-
-fw_text_t fw_cache_command_script(fw_cache_command_kind_t kind)
-{
-    switch (kind) {
-    case FW_CACHE_COMMAND_ACQUIRE:
-        return fw_cache_script_acquire;
-    case FW_CACHE_COMMAND_CAPTURE:
-        return fw_cache_script_capture;
-    case FW_CACHE_COMMAND_STORE:
-        return fw_cache_script_store;
-    case FW_CACHE_COMMAND_RELEASE:
-        return fw_cache_script_release;
-    case FW_CACHE_COMMAND_BUMP:
-        return fw_cache_script_bump;
-    case FW_CACHE_COMMAND_READ:
-    case FW_CACHE_COMMAND_UNLINK:
-    case FW_CACHE_COMMAND_TIME:
-    case FW_CACHE_COMMAND_KINDS:
-        break;
-    }
-    return FW_TEXT_NONE;
-}
 
 void fw_cache_batch_clear(fw_cache_batch_t *self)
 {

@@ -42,3 +42,14 @@ typedef struct {
 
 /* The script of a command; empty for the others. */
 fw_text_t fw_cache_command_script(fw_cache_command_kind_t kind);
+
+enum {
+    FW_CACHE_WORDS_BESIDE = 3, /* of a command, beside keys and arguments */
+    FW_CACHE_COUNT_SIZE = 12,
+};
+
+/* How many words the command has at most, and the words as Redis takes them; returns their number.
+ * They borrow from the command, the scripts and count_text. */
+size_t fw_cache_command_words(const fw_cache_command_t *command);
+size_t fw_cache_command_write(const fw_cache_command_t *command,
+                              char count_text[FW_CACHE_COUNT_SIZE], fw_bytes_t *ret_words);

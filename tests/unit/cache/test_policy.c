@@ -42,6 +42,66 @@ static void an_empty_pattern_stops_everything_and_no_pattern_nothing(void **stat
     assert_true(fw_cache_should_cache("/users/me", NULL, 0));
 }
 
+static const char *control(const char *path, char value[FW_CACHE_CONTROL_SIZE])
+{
+    const fw_cache_control_t defaults = fw_cache_control_defaults();
+    return fw_cache_control_write(&defaults, path, value);
+}
+
+static void browsers_ask_about_live_paths_each_time(void **state)
+{
+    (void)state;
+    char value[FW_CACHE_CONTROL_SIZE];
+    assert_string_equal(control("/api/v1/projects/42", value), "private, no-cache");
+    assert_string_equal(control("/users/me", value), "private, no-cache");
+    assert_string_equal(control("/dashboard", value), "private, no-cache");
+    /* A live part decides, whatever else is in the path. */
+    assert_string_equal(control("/docs/projects", value), "private, no-cache");
+}
+
+static void other_paths_are_kept_for_a_while(void **state)
+{
+    (void)state;
+    char value[FW_CACHE_CONTROL_SIZE];
+    assert_string_equal(control("/healthz", value), "public, max-age=60");
+    assert_string_equal(control("/docs", value), "public, max-age=60");
+    assert_string_equal(control("/settings", value), "private, max-age=10");
+    const fw_cache_control_t longest = {.fixed_seconds = UINT32_MAX, .other_seconds = UINT32_MAX};
+    assert_string_equal(fw_cache_control_write(&longest, "/projects", value),
+                        "private, max-age=4294967295");
+}
+
+static void a_freshness_token_that_cannot_be_read_bypasses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        uint64_t fresh_us;
+        bool bypass;
+    } cases[] = {
+        {NULL, 0, false},
+        {"", 0, false},
+        {"  ", 0, false},
+        {"0", 0, false},
+        {"1732270000122456", UINT64_C(1732270000122456), false},
+        {" 17 ", 17, false},
+        {"18446744073709551615", UINT64_MAX, false},
+        {"18446744073709551616", 0, true},
+        {"bypass", 0, true},
+        {"-1", 0, true},
+        {"1.5", 0, true},
+        {"17 18", 0, true},
+        {"0x10", 0, true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint64_t fresh_us = 99;
+        bool bypass = !cases[i].bypass;
+        fw_cache_fresh_parse(cases[i].header, &fresh_us, &bypass);
+        assert_int_equal(fresh_us, cases[i].fresh_us);
+        assert_int_equal(bypass, cases[i].bypass);
+    }
+}
+
 static void every_script_is_embedded_whole(void **state)
 {
     (void)state;
@@ -64,6 +124,9 @@ int main(void)
         cmocka_unit_test(live_paths_are_not_cached),
         cmocka_unit_test(other_paths_are_cached),
         cmocka_unit_test(an_empty_pattern_stops_everything_and_no_pattern_nothing),
+        cmocka_unit_test(browsers_ask_about_live_paths_each_time),
+        cmocka_unit_test(other_paths_are_kept_for_a_while),
+        cmocka_unit_test(a_freshness_token_that_cannot_be_read_bypasses),
         cmocka_unit_test(every_script_is_embedded_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

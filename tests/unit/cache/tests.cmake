@@ -1,5 +1,6 @@
-fw_unit_test(cache entry fw::cache)
-fw_unit_test(cache policy fw::cache)
+foreach(topic entry payload policy purge read rules)
+  fw_unit_test(cache ${topic} fw::cache)
+endforeach()
 
 # The model checker: the same machines that the library drives, one Redis command at a time.
 set(folder ${PROJECT_SOURCE_DIR}/tests/simulation/cache)
@@ -8,3 +9,4 @@ target_sources(test_simulation_cache PRIVATE ${folder}/cache_world.c ${folder}/c
   ${folder}/redis_model.c)
 add_test(NAME simulation.cache COMMAND test_simulation_cache)
 set_tests_properties(simulation.cache PROPERTIES LABELS unit TIMEOUT 600 ENVIRONMENT "${FW_TEST_ENVIRONMENT}")
+target_sources(test_unit_cache_read PRIVATE ${folder}/redis_model.c)
