@@ -210,6 +210,8 @@ def test_arguments_that_cannot_work_are_refused(cache):
         cache.read_sync("k", "projects", Loader())
     with pytest.raises(ValueError, match="1 to 256 bytes"):
         cache.read_sync("k", [""], Loader())
+    with pytest.raises(ValueError, match="zero byte"):
+        cache.read_sync("k", ["a\0b"], Loader())
     with pytest.raises(ValueError, match="at most 64 tags"):
         cache.read_sync("k", [str(number) for number in range(65)], Loader())
     with pytest.raises(ValueError, match="stamp_ttl"):
@@ -272,9 +274,26 @@ def test_nothing_is_kept_as_long_as_one_says(server, cache):
 
     row(1)
     assert 0 < server.client().ttl("fw:c:row:1") <= 7
-    with pytest.raises(ValueError, match="negative_ttl"):
-        cache.read_sync("k", [], loader, negative_ttl=24 * 60 * 60)
+    cache.read_sync("bounded", ["t"], loader, ttl=10, negative_ttl=24 * 60 * 60)
+    assert 0 < server.client().ttl("fw:c:bounded") <= 10
+    cache.read_sync("default", ["t"], loader)
+    assert 0 < server.client().ttl("fw:c:default") <= 30
     careful.close_sync()
+
+
+def test_keys_of_a_registered_prefix_are_purged_at_once(server, cache):
+    named = Cache(server.url, prefixes=["users:", "users:1"])
+    for key in ("users:1", "users:2", "teams:1"):
+        named.read_sync(key, ["t"], Loader("old"))
+    tags = [tag for tag, _ in _entry.decode(server.client().get("fw:c:users:1")).stamps]
+    assert tags == ["", "t", "users:*", "users:1*"]
+    cache.purge_sync(tags=["users:*"])  # As a worker does, who knows of no prefixes.
+    statuses = [named.read_sync(key, ["t"], Loader()).status for key in ("users:1", "teams:1")]
+    assert statuses == [Status.MISS, Status.HIT]
+    for wrong in ([""], ["x" * 256], "users:", [str(number) for number in range(17)]):
+        with pytest.raises(ValueError):
+            Cache(server.url, prefixes=wrong)
+    named.close_sync()
 
 
 # ---- caches inside caches

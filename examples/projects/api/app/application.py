@@ -9,14 +9,13 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from freshwire import AsyncPublisher
+from freshwire import AsyncPublisher, Delivery
 from freshwire.cache import Cache, CacheHeaders
-from freshwire.fastapi import SyncEvents
 
 from .auth import Tokens
 from .database import Database
 from .pages import Pages
-from .reads import Reads
+from .reads import CountReads
 from .routes import Services, api_routes
 from .settings import Settings
 
@@ -26,14 +25,13 @@ def create_app(settings: Settings, publisher: Any = None) -> FastAPI:
     mine = publisher is None
     publisher = publisher or AsyncPublisher(settings.publish_endpoint, name="projects-api")
     database = Database(settings.database_path)
-    cache = Cache(settings.redis_url, ttl=300)
+    # "accepted": the answer does not wait for the purge, only for the event's place. The browser that
+    # sent the request hears of it like every other, when the purge is done.
+    cache = Cache(settings.redis_url, ttl=300, publisher=Delivery(publisher, level="accepted"))
     services = Services(
         database=database,
-        reads=Reads(database, cache),
+        cache=cache,
         tokens=Tokens(settings.jwt_secret),
-        # "accepted": the answer does not wait for the purge, only for the event's place. The
-        # browser that sent the request hears of it like every other, when the purge is done.
-        sync_events=SyncEvents(publisher, cache=cache, level="accepted"),
         gateway_url=settings.gateway_url,
         publisher=publisher,
     )
@@ -49,6 +47,7 @@ def create_app(settings: Settings, publisher: Any = None) -> FastAPI:
 
     app = FastAPI(title="Projects", docs_url="/api/docs", openapi_url="/api/openapi.json")
     app.router.lifespan_context = lifespan  # FastAPI before 0.93 has no parameter for it.
+    app.add_middleware(CountReads, counts=services.reads)
     app.add_middleware(CacheHeaders)
     app.include_router(api_routes(services))
     app.mount("/", Pages(settings.web_dist))

@@ -1,33 +1,29 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Reads through the cache, counted for each path: the page shows what came from where."""
+"""Reads through the cache, counted for each route: the page shows what came from where."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from freshwire.cache import Cache
+from freshwire.cache import current
 
-from .database import Connection, Database
-
-Query = Callable[[Connection], Awaitable[Any]]
+NAMES = ("hit", "miss", "bypass", "stale_rejected")
 
 
-class Reads:
-    def __init__(self, database: Database, cache: Cache) -> None:
-        self._database = database
-        self._cache = cache
-        self.counts: dict[str, dict[str, int]] = {}
+class CountReads:
+    """`app.add_middleware(CountReads, counts=…)`, before CacheHeaders: it then runs inside."""
 
-    async def read(self, path: str, key: str, tags: Sequence[str], query: Query) -> Any:
-        """What the query returns, from the cache if nothing that `tags` name has changed since."""
+    def __init__(self, app: Any, counts: dict[str, dict[str, int]]) -> None:
+        self._app = app
+        self._counts = counts
 
-        async def load() -> Any:
-            async with self._database.read() as connection:
-                return await query(connection)
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def count_and_send(message: Any) -> None:
+            request = current()
+            if message["type"] == "http.response.start" and request and request.status:
+                path = getattr(scope.get("route"), "path", scope["path"])
+                counts = self._counts.setdefault(path, dict.fromkeys(NAMES, 0))
+                counts[request.status.value.lower().replace("-", "_")] += 1
+            await send(message)
 
-        outcome = await self._cache.read(key, tags, load)
-        names = ("hit", "miss", "bypass", "stale_rejected")
-        counts = self.counts.setdefault(path, dict.fromkeys(names, 0))
-        counts[outcome.status.value.lower().replace("-", "_")] += 1
-        return outcome.value
+        await self._app(scope, receive, count_and_send)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MPL-2.0
 """The API. Two rules make it live:
 
-    reads      go through the cache, under the tags of everything that they show;
-    mutations  commit, and then publish an event that names what they made stale.
+    reads      are `@cached` under the tags of everything that they show;
+    mutations  commit, and then publish what they made stale: `@invalidates`.
 
 Freshwire does the rest: it purges the cache, and only then tells every browser that shows the data.
 """
@@ -10,19 +10,18 @@ Freshwire does the rest: it purges the cache, and only then tells every browser 
 # No `from __future__ import annotations`: the routes are closures, whose annotations FastAPI could
 # not resolve from their names.
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Response
 from pydantic import BaseModel, Field
 
-from freshwire import BROADCAST, Invalidate, user_channel
-from freshwire.fastapi import Events, SyncEvents
+from freshwire import BROADCAST
+from freshwire.cache import Cache
 
 from . import queries
 from .auth import Principal, Tokens
 from .database import Database
-from .reads import Reads
 
 MEMBERS_MAX = 100
 # Ids in paths are numbers: as texts, "1" and "01" would be one row, but two keys and two tags, and
@@ -68,11 +67,12 @@ class NewNotification(BaseModel):
 @dataclass(frozen=True)
 class Services:
     database: Database
-    reads: Reads
+    cache: Cache
     tokens: Tokens
-    sync_events: SyncEvents
     gateway_url: str
     publisher: Any
+    reads: dict[str, dict[str, int]] = field(default_factory=dict)
+    """How often each route was answered from the cache, and how often not."""
 
 
 def api_routes(services: Services) -> APIRouter:
@@ -97,7 +97,7 @@ def _system(router: APIRouter, services: Services) -> None:
         response.headers["Cache-Control"] = "no-store"
         publisher_stats = getattr(services.publisher, "stats", None)
         return {
-            "reads": services.reads.counts,
+            "reads": services.reads,
             "database_reads": services.database.reads,
             "publisher": publisher_stats().as_dict() if publisher_stats else {},
         }
@@ -113,224 +113,184 @@ def _system(router: APIRouter, services: Services) -> None:
 
 
 def _projects(router: APIRouter, services: Services) -> None:
-    def stale(project_id: int) -> Invalidate:
-        return Invalidate(tags=["projects", f"project:{project_id}"])
+    cache, database = services.cache, services.database
+    anyone, signed_in = services.tokens.anyone, services.tokens.signed_in
 
     @router.get("/projects")
-    async def list_projects(_: Principal = Depends(services.tokens.anyone)) -> Any:
-        return await services.reads.read(
-            "/api/projects", "projects", ["projects"], queries.projects
-        )
+    @cache.cached(key="projects", tags=["projects"])
+    async def list_projects(_: Principal = Depends(anyone)) -> Any:
+        async with database.read() as connection:
+            return await queries.projects(connection)
 
     @router.get("/projects/{project_id}")
+    @cache.cached(key="project:{project_id}", tags=["project:{project_id}"])
     async def get_project(
-        project_id: int = Path(ge=1, le=ROW_ID_MAX), _: Principal = Depends(services.tokens.anyone)
+        project_id: int = Path(ge=1, le=ROW_ID_MAX), _: Principal = Depends(anyone)
     ) -> Any:
-        project = await services.reads.read(
-            "/api/projects/{id}",
-            f"project:{project_id}",
-            [f"project:{project_id}"],
-            lambda connection: queries.project(connection, project_id),
-        )
-        return _found(project, "project")
+        async with database.read() as connection:
+            return _found(await queries.project(connection, project_id), "project")
 
     @router.post("/projects", status_code=201)
-    async def create_project(
-        body: NewProject,
-        who: Principal = Depends(services.tokens.signed_in),
-        events: Events = Depends(services.sync_events),
-    ) -> Any:
+    @cache.invalidates(
+        "projects",
+        "project:{result.id}",
+        event="project_created",
+        audience=BROADCAST,
+        user_id="{who.user_id}",
+    )
+    async def create_project(body: NewProject, who: Principal = Depends(signed_in)) -> Any:
         try:
-            async with services.database.transaction() as transaction:
-                project = await queries.create_project(
+            async with database.transaction() as transaction:
+                return await queries.create_project(
                     transaction, body.name, body.description, body.team_id, who.user_id
                 )
         except sqlite3.IntegrityError:
             raise HTTPException(422, "there is no such team") from None
-        await events.publish(
-            "project_created",
-            data=project,
-            audience=BROADCAST,
-            invalidate=stale(int(project["id"])),
-            user_id=who.user_id,
-        )
-        return project
 
     @router.put("/projects/{project_id}")
+    @cache.invalidates(
+        "projects",
+        "project:{project_id}",
+        event="project_updated",
+        audience=BROADCAST,
+        user_id="{who.user_id}",
+    )
     async def update_project(
         body: ProjectChange,
         project_id: int = Path(ge=1, le=ROW_ID_MAX),
-        who: Principal = Depends(services.tokens.signed_in),
-        events: Events = Depends(services.sync_events),
+        who: Principal = Depends(signed_in),
     ) -> Any:
         changes = _changes(body)
         expected = changes.pop("version", None)
-        async with services.database.transaction() as transaction:
+        async with database.transaction() as transaction:
             before = _found(await queries.project(transaction, project_id), "project")
             if expected not in (None, before["version"]):
                 raise HTTPException(409, f"the project is at version {before['version']} now")
-            project = await queries.update_project(transaction, project_id, changes)
-        await events.publish(
-            "project_updated",
-            data=project,
-            audience=BROADCAST,
-            invalidate=stale(project_id),
-            user_id=who.user_id,
-        )
-        return project
+            return await queries.update_project(transaction, project_id, changes)
 
     @router.delete("/projects/{project_id}")
+    @cache.invalidates(
+        "projects",
+        "project:{project_id}",
+        event="project_deleted",
+        audience=BROADCAST,
+        user_id="{who.user_id}",
+    )
     async def delete_project(
-        project_id: int = Path(ge=1, le=ROW_ID_MAX),
-        who: Principal = Depends(services.tokens.signed_in),
-        events: Events = Depends(services.sync_events),
+        project_id: int = Path(ge=1, le=ROW_ID_MAX), who: Principal = Depends(signed_in)
     ) -> Any:
-        async with services.database.transaction() as transaction:
-            project = _found(await queries.delete_project(transaction, project_id), "project")
-        gone = {
-            "id": project["id"],
-            "team_id": project["team_id"],
-            "version": project["version"] + 1,
-        }
-        await events.publish(
-            "project_deleted",
-            data=gone,
-            audience=BROADCAST,
-            invalidate=stale(project_id),
-            user_id=who.user_id,
-        )
-        return gone
+        async with database.transaction() as transaction:
+            gone = _found(await queries.delete_project(transaction, project_id), "project")
+        return {"id": gone["id"], "team_id": gone["team_id"], "version": gone["version"] + 1}
 
 
 def _teams(router: APIRouter, services: Services) -> None:
+    cache, database = services.cache, services.database
+
     @router.get("/teams")
+    @cache.cached(key="teams", tags=["teams"])
     async def list_teams(_: Principal = Depends(services.tokens.anyone)) -> Any:
-        return await services.reads.read("/api/teams", "teams", ["teams"], queries.teams)
+        async with database.read() as connection:
+            return await queries.teams(connection)
 
     @router.put("/teams/{team_id}")
+    @cache.invalidates(
+        "teams", event="team_updated", audience=BROADCAST, user_id="{who.user_id}"
+    )
     async def update_team(
         body: TeamChange,
         team_id: int = Path(ge=1, le=ROW_ID_MAX),
         who: Principal = Depends(services.tokens.signed_in),
-        events: Events = Depends(services.sync_events),
     ) -> Any:
         changes = _changes(body)
-        member_ids = changes.pop("member_ids", None)
-        if len(member_ids or ()) > MEMBERS_MAX:
+        members = changes.pop("member_ids", None)
+        if len(members or ()) > MEMBERS_MAX:
             raise HTTPException(422, f"a team has at most {MEMBERS_MAX} members")
         try:
-            async with services.database.transaction() as transaction:
-                team = _found(
-                    await queries.update_team(transaction, team_id, changes, member_ids), "team"
-                )
+            async with database.transaction() as transaction:
+                team = await queries.update_team(transaction, team_id, changes, members)
+                return _found(team, "team")
         except sqlite3.IntegrityError:
             raise HTTPException(422, "member_ids names somebody who is no user") from None
-        await events.publish(
-            "team_updated",
-            data=team,
-            audience=BROADCAST,
-            invalidate=Invalidate(tags=["teams"]),
-            user_id=who.user_id,
-        )
-        return team
 
 
 def _users(router: APIRouter, services: Services) -> None:
+    cache, database = services.cache, services.database
+    signed_in = services.tokens.signed_in
+
     @router.get("/users/me")
-    async def get_me(who: Principal = Depends(services.tokens.signed_in)) -> Any:
-        user = await services.reads.read(
-            "/api/users/me",
-            f"user:{who.user_id}",
-            [f"user:{who.user_id}"],
-            lambda connection: queries.user(connection, who.user_id),
-        )
-        return _found(user, "user")
+    @cache.cached(key="user:{who.user_id}", tags=["user:{who.user_id}"])
+    async def get_me(who: Principal = Depends(signed_in)) -> Any:
+        async with database.read() as connection:
+            return _found(await queries.user(connection, who.user_id), "user")
 
     @router.put("/users/me")
-    async def update_me(
-        body: UserChange,
-        who: Principal = Depends(services.tokens.signed_in),
-        events: Events = Depends(services.sync_events),
-    ) -> Any:
-        async with services.database.transaction() as transaction:
-            user = _found(
-                await queries.update_user(transaction, who.user_id, _changes(body)), "user"
-            )
-        await events.publish(
-            "user_updated",
-            data=user,
-            audience=user_channel(who.user_id),
-            invalidate=Invalidate(tags=[f"user:{who.user_id}"]),
-            user_id=who.user_id,
-        )
-        return user
+    @cache.invalidates(
+        "user:{who.user_id}",
+        event="user_updated",
+        audience="user:{who.user_id}",
+        user_id="{who.user_id}",
+    )
+    async def update_me(body: UserChange, who: Principal = Depends(signed_in)) -> Any:
+        async with database.transaction() as transaction:
+            user = await queries.update_user(transaction, who.user_id, _changes(body))
+            return _found(user, "user")
 
 
 def _notifications(router: APIRouter, services: Services) -> None:
-    def stale(user_id: str) -> Invalidate:
-        return Invalidate(tags=[f"notifications:{user_id}"])
+    cache, database = services.cache, services.database
+    signed_in = services.tokens.signed_in
 
     @router.get("/notifications")
-    async def list_notifications(who: Principal = Depends(services.tokens.signed_in)) -> Any:
-        return await services.reads.read(
-            "/api/notifications",
-            f"notifications:{who.user_id}",
-            [f"notifications:{who.user_id}"],
-            lambda connection: queries.notifications(connection, who.user_id),
-        )
+    @cache.cached(key="notifications:{who.user_id}", tags=["notifications:{who.user_id}"])
+    async def list_notifications(who: Principal = Depends(signed_in)) -> Any:
+        async with database.read() as connection:
+            return await queries.notifications(connection, who.user_id)
 
     @router.post("/notifications", status_code=201)
+    @cache.invalidates(
+        "notifications:{body.user_id}",
+        event="notification_created",
+        audience="user:{body.user_id}",
+        user_id="{who.user_id}",
+    )
     async def create_notification(
-        body: NewNotification,
-        who: Principal = Depends(services.tokens.signed_in),
-        events: Events = Depends(services.sync_events),
+        body: NewNotification, who: Principal = Depends(signed_in)
     ) -> Any:
         try:
-            async with services.database.transaction() as transaction:
-                notification = await queries.create_notification(
+            async with database.transaction() as transaction:
+                return await queries.create_notification(
                     transaction, body.user_id, body.title, body.body
                 )
         except sqlite3.IntegrityError:
             raise HTTPException(422, "there is no such user") from None
-        await events.publish(
-            "notification_created",
-            data=notification,
-            audience=user_channel(body.user_id),
-            invalidate=stale(body.user_id),
-            user_id=who.user_id,
-        )
-        return notification
 
+    # Not one of the six types that have a schema: any other type is as good.
     @router.post("/notifications/{notification_id}/read")
+    @cache.invalidates(
+        "notifications:{who.user_id}",
+        event="notification_read",
+        audience="user:{who.user_id}",
+        user_id="{who.user_id}",
+        data=lambda row: {"id": row["id"], "user_id": row["user_id"]},
+    )
     async def read_notification(
-        notification_id: int = Path(ge=1, le=ROW_ID_MAX),
-        who: Principal = Depends(services.tokens.signed_in),
-        events: Events = Depends(services.sync_events),
+        notification_id: int = Path(ge=1, le=ROW_ID_MAX), who: Principal = Depends(signed_in)
     ) -> Any:
-        async with services.database.transaction() as transaction:
-            notification = _found(
-                await queries.mark_read(transaction, notification_id, who.user_id), "notification"
-            )
-        # Not one of the six types that have a schema: any other type is as good.
-        await events.publish(
-            "notification_read",
-            data={"id": notification["id"], "user_id": who.user_id},
-            audience=user_channel(who.user_id),
-            invalidate=stale(who.user_id),
-            user_id=who.user_id,
-        )
-        return notification
+        async with database.transaction() as transaction:
+            row = await queries.mark_read(transaction, notification_id, who.user_id)
+            return _found(row, "notification")
 
 
 def _dashboard(router: APIRouter, services: Services) -> None:
     @router.get("/dashboard")
+    @services.cache.cached(
+        key="dashboard:{who.user_id}",
+        tags=["projects", "teams", "notifications:{who.user_id}"],
+    )
     async def dashboard(who: Principal = Depends(services.tokens.anyone)) -> Any:
-        return await services.reads.read(
-            "/api/dashboard",
-            f"dashboard:{who.user_id}",
-            ["projects", "teams", f"notifications:{who.user_id}"],
-            lambda connection: queries.dashboard(connection, who.user_id),
-        )
+        async with services.database.read() as connection:
+            return await queries.dashboard(connection, who.user_id)
 
 
 def _changes(body: BaseModel) -> dict[str, Any]:

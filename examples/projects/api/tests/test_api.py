@@ -266,7 +266,7 @@ def test_second_read_comes_from_the_cache_and_is_counted(world):
         assert second.headers["Cache-Control"] == "private, no-store"
     stats = client.get("/api/stats").json()
     assert stats["database_reads"] - before == 6
-    assert stats["reads"]["/api/projects/{id}"] == {
+    assert stats["reads"]["/api/projects/{project_id}"] == {
         "hit": 1,
         "miss": 1,
         "bypass": 0,

@@ -165,8 +165,8 @@ class Plan:
     margin_us: int = 0
     """Clocks of two Redis nodes may differ by so much after a failover."""
     payload_size_max: int = _entry.PAYLOAD_SIZE_MAX
-    negative_ttl_ms: int | None = None
-    """How long None is kept: there is no such thing. 0 = not at all; None = as any other value."""
+    negative_ttl_ms: int = 30_000
+    """How long None is kept: there is no such thing. 0 = not at all."""
     pack: Callable[[Any], bytes] = _codec.pack
     unpack: Callable[[bytes], Any] = _codec.unpack
     nested: Nested = field(default_factory=Nested)
@@ -252,9 +252,7 @@ def _fill(plan: Plan, status: Status, header: bytes) -> Generator[Operation, Any
     except BaseException:
         yield release
         raise
-    ttl_ms = plan.ttl_ms
-    if value is None and plan.negative_ttl_ms is not None:
-        ttl_ms = plan.negative_ttl_ms
+    ttl_ms = plan.ttl_ms if value is not None else plan.negative_ttl_ms
     reason = _unstorable(plan, stamps, start_us, ttl_ms)
     if reason:
         yield release

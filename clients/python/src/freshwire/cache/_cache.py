@@ -40,6 +40,7 @@ Texts = str | Iterable[str]
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
 CACHED = "__freshwire_cached__"
 """Marks functions that `Cache.cached` made."""
+PREFIXES_MAX = 16
 INVALIDATED = "cache_invalidated"
 """Type of an event that only invalidates."""
 
@@ -109,7 +110,8 @@ class Cache:
         publisher: Submitter | Delivery | None = None,
         namespace: str = "fw",
         ttl: Seconds = 300,
-        negative_ttl: Seconds | None = None,
+        negative_ttl: Seconds = 30,
+        prefixes: Iterable[str] = (),
         stamp_ttl: Seconds = 24 * 60 * 60,
         timeout: float = 0.25,
         lease: float = 10.0,
@@ -126,8 +128,10 @@ class Cache:
         replies (no `decode_responses`), and should have a `socket_timeout`.
 
         `publisher` is where `invalidate` and `invalidates` publish; a Delivery says how. `ttl` of
-        an entry when a read names none; `negative_ttl` of None, of which 0 keeps nothing;
-        `stamp_ttl` of a tag's stamp, at least twice the longest ttl; `timeout` of one Redis round
+        an entry when a read names none; `negative_ttl`, at most, of one that holds None (0: none is
+        kept); `prefixes`: a key that begins with one, for example "users:", also carries the tag
+        "users:*", so that a purge of that tag ends them all (whoever else reads or fills such keys,
+        in any language, must name the same); `stamp_ttl` of a tag's stamp, at least twice the longest ttl; `timeout` of one Redis round
         trip; `lease` after which a loader is taken for dead; `wait` for another's load before
         loading as well; `hold_off` = the most that a load may lag behind commits (read replicas):
         nothing is stored for so long after a purge; `margin` = the most that two Redis nodes'
@@ -140,7 +144,8 @@ class Cache:
             raise TypeError("a URL or clients, not both")
         self._namespace = namespace
         self._ttl_ms = _milliseconds(ttl)
-        self._negative_ttl_ms = _optional_milliseconds(negative_ttl)
+        self._negative_ttl_ms = _milliseconds(negative_ttl)
+        self._prefixes = _check_prefixes(prefixes)
         self._stamp_ttl_ms = _milliseconds(stamp_ttl)
         self._lease_ms = _milliseconds(lease)
         self._wait = wait
@@ -500,6 +505,9 @@ class Cache:
     def _entry_key(self, key: str) -> str:
         return f"{self._namespace}:c:{limit_key(key)}"
 
+    def _prefix_tags(self, key: str) -> list[str]:
+        return [f"{prefix}*" for prefix in self._prefixes if key.startswith(prefix)]
+
     def _stamp_key(self, tag: str) -> str:
         return f"{self._namespace}:t:{tag}" if tag != EPOCH_TAG else f"{self._namespace}:epoch"
 
@@ -520,14 +528,10 @@ class Cache:
     ) -> Plan:
         if isinstance(tags, str):
             raise TypeError("tags is a list of texts, not one text")
-        ordered = (EPOCH_TAG, *sort_tags(list(tags)))
+        ordered = (EPOCH_TAG, *sort_tags([*tags, *self._prefix_tags(key)]))
         ttl_ms = self._ttl_ms if ttl is None else _milliseconds(ttl)
         self._check_ttl(ttl_ms)
-        negative_ttl_ms = self._negative_ttl_ms
-        if negative_ttl is not None:
-            negative_ttl_ms = _milliseconds(negative_ttl)
-        if negative_ttl_ms is not None and 2 * negative_ttl_ms > self._stamp_ttl_ms:
-            raise ValueError("negative_ttl must be at most half of stamp_ttl")
+        negative = self._negative_ttl_ms if negative_ttl is None else _milliseconds(negative_ttl)
         values = returns if isinstance(returns, Values) else _values_of(returns)
         if fresh is None:
             request = context.current()
@@ -547,7 +551,7 @@ class Cache:
             hold_off_us=self._hold_off_us,
             margin_us=self._margin_us,
             payload_size_max=self._payload_size_max,
-            negative_ttl_ms=negative_ttl_ms,
+            negative_ttl_ms=min(ttl_ms, negative),
             pack=values.pack,
             unpack=values.unpack,
         )
@@ -773,8 +777,14 @@ def _values_of(annotation: Any) -> Values:
     return Values(Any if annotation is None else annotation)
 
 
-def _optional_milliseconds(value: Seconds | None) -> int | None:
-    return None if value is None else _milliseconds(value)
+def _check_prefixes(prefixes: Iterable[str]) -> tuple[str, ...]:
+    found = tuple(prefixes)
+    if isinstance(prefixes, str) or len(found) > PREFIXES_MAX:
+        raise ValueError(f"prefixes is a list of at most {PREFIXES_MAX} texts")
+    if not all(found):
+        raise ValueError("an empty prefix is everything: use flush()")
+    sort_tags([f"{prefix}*" for prefix in found])  # ValueError for one that is too long.
+    return found
 
 
 def _milliseconds(value: Seconds) -> int:

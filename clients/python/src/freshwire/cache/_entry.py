@@ -58,6 +58,8 @@ def sort_tags(tags: Sequence[str]) -> list[str]:
     for tag in encoded:
         if not 0 < len(tag) <= TAG_SIZE_MAX:
             raise ValueError(f"a tag has 1 to {TAG_SIZE_MAX} bytes: {tag[:40]!r}")
+        if b"\0" in tag:
+            raise ValueError(f"a tag with a zero byte: {tag[:40]!r}")
     return [tag.decode("utf-8") for tag in encoded]
 
 
