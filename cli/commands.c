@@ -48,6 +48,15 @@ static const fw_argument_t token_arguments[] = {
     {"room", FW_ARGUMENT_LIST, "GLOB", "rooms it allows; without any: every room"},
 };
 
+static const fw_argument_t keys_arguments[] = {
+    {"role", FW_ARGUMENT_TEXT, "ROLE",
+     "whose keys: broker, publisher, worker or gateway (required without --public)"},
+    {"name", FW_ARGUMENT_TEXT, "NAME", "what the broker calls the peer (default: its role)"},
+    {"output", FW_ARGUMENT_TEXT, "PATH",
+     "write the secret key there, readable by its owner only, instead of showing it"},
+    {"public", FW_ARGUMENT_FLAG, NULL, "show the public key of the secret one on standard input"},
+};
+
 static const fw_argument_t healthcheck_arguments[] = {
     {"ready", FW_ARGUMENT_FLAG, NULL,
      "ask whether it can be given work (/readyz), not only whether it lives"},
@@ -116,6 +125,17 @@ static const fw_command_t commands[] = {
                 "same secret.",
      .examples = "  freshwire token --sub u1 --ttl 1h --room 'team-*'",
      .run = fw_token_command},
+    {.name = "keys",
+     .summary = "make keys for the links between the processes",
+     ARGUMENTS(keys_arguments),
+     .details = "Prints what to configure on either side: the owner's secret key, and the public "
+                "one for the others.\n"
+                "docs/security.md tells who needs which, and how keys are replaced.",
+     .examples = "  freshwire keys --role broker --output broker.key\n"
+                 "  freshwire keys --role publisher --name orders --output orders.key\n"
+                 "  freshwire keys --public < broker.key",
+     .unconfigured = true,
+     .run = fw_keys_command},
     {.name = "config",
      .summary = "check, print or document the configuration",
      .word = "WHAT",

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cli/link_security.h"
 #include "workers/redis_address.h"
 
 static const char *const link_names[] = {"fire", "publish", "jobs", "events", "control"};
@@ -281,6 +282,8 @@ int fw_options_check(const fw_config_t *config, fw_config_error_t *ret_error)
         result = check_worker(config, ret_error);
     if (result == 0)
         result = check_gateway(config, ret_error);
+    if (result == 0)
+        result = fw_link_security_check(config, ret_error);
     return result;
 }
 

@@ -112,6 +112,18 @@ static const fw_option_t table[] = {
            "Channels known at once; beyond, the longest unused is forgotten."),
     BYTES("broker.history_bytes_max", "512MiB", MIB, 1024 * GIB, "Bytes kept for replay in all."),
 
+    SECRET("security.secret_key", "",
+           "This process's own key on the broker's links, 40 characters from 'freshwire keys'; "
+           "empty: links without keys."),
+    LIST("security.server_keys",
+         "Public keys of the broker, for whoever connects to it; several while it gets a new one."),
+    LIST("security.peers",
+         "Who may connect to the broker: name=<name> role=publisher|worker|gateway key=<public "
+         "key>, for publishers also channels=<pattern>|<pattern> and types=<pattern>|<pattern>. "
+         "Reloaded by SIGHUP."),
+    BOOL("security.allow_plaintext", "false",
+         "The broker may listen without keys on addresses that other machines reach."),
+
     SECRET("worker.redis_url", "redis://127.0.0.1:6379",
            "The cache to purge: redis://[[user]:password@]host[:port][/database] or unix:///path."),
     TEXT("worker.namespace", "fw",

@@ -93,17 +93,16 @@ static void print_ready(const fw_addresses_t *addresses, const char *prefix)
     (void)fflush(stdout);
 }
 
-static void log_restart_needed(void *context, const fw_option_t *option)
+static void log_restart_needed(void *process, const fw_option_t *option)
 {
-    (void)context;
-    if (strcmp(option->path, "log.level") != 0)
+    if (strcmp(option->path, "log.level") != 0 && !fw_process_reloads(process, option->path))
         fw_log(FW_LOG_WARN, "a changed option takes effect at the next start only",
                FW_KV_TEXT("option", option->path));
 }
 
 /* Compares with the start, not with the last reload: what needs a restart is said again until it
  * happened. */
-static void reload(const fw_call_t *call)
+static void reload(const fw_call_t *call, fw_process_t *process)
 {
     fw_loaded_t loaded;
     fw_config_error_t error;
@@ -112,10 +111,16 @@ static void reload(const fw_call_t *call)
                FW_KV_TEXT("reason", error.text));
         return;
     }
+    if (fw_process_reload(process, loaded.config, &error) != 0) {
+        fw_log(FW_LOG_ERROR, "the new configuration is wrong, keeping the old one",
+               FW_KV_TEXT("reason", error.text));
+        fw_unload(&loaded);
+        return;
+    }
     fw_log_level_t level;
     if (fw_log_level_parse(fw_config_text(loaded.config, "log.level"), &level) == 0)
         fw_log_set_level(level);
-    fw_options_compare(call->config, loaded.config, log_restart_needed, NULL);
+    fw_options_compare(call->config, loaded.config, log_restart_needed, process);
     fw_log(FW_LOG_INFO, "configuration reloaded",
            FW_KV_TEXT("level", fw_config_text(loaded.config, "log.level")));
     fw_unload(&loaded);
@@ -176,7 +181,7 @@ static fw_exit_t run_roles(const fw_call_t *call, fw_roles_t roles)
     }
     fw_exit_t result = announce(call, process);
     while (result == FW_EXIT_OK && fw_signals_wait() == FW_SIGNAL_RELOAD)
-        reload(call);
+        reload(call, process);
     stop(&process);
     fw_log(FW_LOG_INFO, "stopped");
     zsys_shutdown();

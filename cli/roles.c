@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "cli/address.h"
+#include "cli/link_security.h"
 #include "runtime/alloc.h"
 #include "runtime/log.h"
+#include "runtime/zap.h"
 
 struct fw_process {
     const fw_config_t *config;
@@ -17,6 +19,8 @@ struct fw_process {
     fw_metrics_t *metrics;
     fw_health_t *health;
     fw_admin_t *admin;
+    fw_security_t *security; /* NULL = links without keys */
+    fw_zap_t *zap;
     fw_broker_t *broker;
     fw_workers_t *workers;
     fw_gateway_t *gateway;
@@ -113,11 +117,26 @@ static int start_admin(fw_process_t *self, fw_config_error_t *ret_error)
     return result == 0 ? 0 : fail(ret_error, result, "the admin port", listen, "see admin.listen");
 }
 
+/* Before any socket is bound: without it nobody would get in. */
+static int start_zap(fw_process_t *self, fw_config_error_t *ret_error)
+{
+    const char *const *peers = NULL;
+    if (!self->security || !(self->roles & FW_ROLE_BROKER))
+        return 0;
+    if (fw_config_list(self->config, "security.peers", &peers) == 0)
+        fw_log(FW_LOG_WARN, "security.peers is empty: nobody can connect to the broker; 'freshwire "
+                            "keys' makes keys");
+    int result = fw_zap_start(self->security, self->metrics, self->health, &self->zap);
+    return result == 0 ? 0
+                       : fail(ret_error, result, "the key handler", "inproc://zeromq.zap.01", "");
+}
+
 static int start_broker(fw_process_t *self, fw_config_error_t *ret_error)
 {
     if (!(self->roles & FW_ROLE_BROKER))
         return 0;
     fw_broker_config_t broker = fw_options_broker(self->config, &self->bind);
+    broker.security = self->security;
     int result = fw_broker_start(&broker, self->metrics, self->health, &self->broker);
     return result == 0
                ? 0
@@ -130,6 +149,7 @@ static int start_workers(fw_process_t *self, fw_config_error_t *ret_error)
     if (!(self->roles & FW_ROLE_WORKER))
         return 0;
     fw_workers_config_t workers = fw_options_workers(self->config, &self->connect);
+    workers.security = self->security;
     int result = fw_workers_start(&workers, self->metrics, self->health, &self->workers);
     return result == 0 ? 0
                        : fail(ret_error, result, "the workers", workers.jobs_endpoint,
@@ -141,6 +161,7 @@ static int start_gateway(fw_process_t *self, fw_config_error_t *ret_error)
     if (!(self->roles & FW_ROLE_GATEWAY))
         return 0;
     fw_gateway_config_t gateway = fw_options_gateway(self->config, self->roles, &self->connect);
+    gateway.security = self->security;
     int result = fw_gateway_start(&gateway, self->metrics, self->health, &self->gateway);
     return result == 0
                ? 0
@@ -163,9 +184,13 @@ int fw_process_start(const fw_config_t *config, fw_roles_t roles, fw_process_t *
     fw_options_connect_endpoints(config, roles, &self->connect);
     int result = check_links(self, ret_error);
     if (result == 0)
+        result = fw_link_security_make(config, roles, &self->security, ret_error);
+    if (result == 0)
         result = check_doors(self, ret_error);
     if (result == 0)
         result = start_admin(self, ret_error);
+    if (result == 0)
+        result = start_zap(self, ret_error);
     if (result == 0)
         result = start_broker(self, ret_error);
     if (result == 0)
@@ -202,6 +227,16 @@ void fw_process_addresses(const fw_process_t *self, fw_addresses_t *ret_addresse
     fw_address_endpoint(endpoints.control, ret_addresses->control);
 }
 
+bool fw_process_reloads(const fw_process_t *self, const char *path)
+{
+    return self->zap && strcmp(path, "security.peers") == 0;
+}
+
+int fw_process_reload(fw_process_t *self, const fw_config_t *config, fw_config_error_t *ret_error)
+{
+    return self->zap ? fw_link_security_reload(config, self->security, ret_error) : 0;
+}
+
 void fw_process_drain(fw_process_t *self)
 {
     fw_health_set_draining(self->health);
@@ -225,6 +260,8 @@ void fw_process_stop(fw_process_t **self_p)
     /* The broker before its workers: at its end they close the cache for it. */
     fw_broker_stop(&self->broker);
     fw_workers_stop(&self->workers);
+    fw_zap_stop(&self->zap);
+    fw_security_destroy(&self->security);
     fw_admin_stop(&self->admin);
     fw_health_destroy(&self->health);
     fw_metrics_destroy(&self->metrics);
