@@ -45,6 +45,7 @@ fw_broker_config_t fw_broker_defaults(void)
         .jobs_bytes_max = (size_t)256 * 1024 * 1024,
         .dedupe_bytes_max = (size_t)256 * 1024 * 1024,
         .beacon_interval_ms = 500,
+        .subscriptions_max = 1000000,
         .dedupe_ms = INT64_C(5) * 60 * 1000,
         .dedupe_max = 500000,
         .history_events_max = 1024,
@@ -164,6 +165,9 @@ static void make_metrics(fw_broker_loop_t *self)
         fw_metrics_counter(m, "freshwire_broker_fire_gaps_total", gaps, "outcome=\"repeated\"");
     self->metrics.fire_missing = fw_metrics_gauge(
         m, "freshwire_broker_fire_missing", "Fire-and-forget events that are asked for again.", "");
+    self->metrics.subscriptions_cut =
+        fw_metrics_counter(m, "freshwire_broker_subscribers_cut_total",
+                           "Connections of the event link ended for asking for too much.", "");
     self->metrics.gateways =
         fw_metrics_gauge(m, "freshwire_broker_gateways", "Gateway shards that are connected.", "");
 }
@@ -291,6 +295,7 @@ static void close_loop(fw_broker_loop_t *self)
     fw_guard_destroy(&self->guard);
     fw_core_destroy(&self->core);
     fw_policies_destroy(&self->policies);
+    fw_subscriptions_destroy(&self->subscriptions);
     fw_fire_gaps_destroy(&self->fire_gaps);
     fw_broker_forget_gateways(self);
     fw_codec_destroy(&self->decoder);
@@ -345,6 +350,8 @@ static bool serve(fw_broker_loop_t *self, zsock_t *socket, fw_door_t door, bool 
         if (self->guard && fw_guard_look(self->guard, (fw_domain_t)door, &frame,
                                          self->now_us / 1000, &self->sender) != 0)
             continue;
+        if (door == FW_DOOR_EVENTS)
+            self->events_sender = zmq_msg_get(&frame, ZMQ_SRCFD);
         handle(self, &peer, fw_socket_bytes(&frame));
     }
     zmq_msg_close(&frame);
@@ -476,6 +483,8 @@ static void broker_actor(zsock_t *pipe, void *args)
     read_clock(&self);
     self.core = make_core(&self);
     fw_broker_fire_begin(&self);
+    self.subscriptions = fw_subscriptions_new(broker->config.subscriptions_max);
+    self.events_port = fw_cut_port(self.events);
     fw_pulse_t *pulse = fw_health_pulse(broker->health, "broker");
     fw_actor_ready(pipe, 0);
     fw_log(FW_LOG_INFO, "broker ready", FW_KV_TEXT("publish", broker->endpoints.publish),

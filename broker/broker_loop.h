@@ -7,6 +7,8 @@
 #include "broker/core.h"
 #include "broker/fire_gaps.h"
 #include "broker/permissions.h"
+#include "broker/subscriptions.h"
+#include "runtime/cut.h"
 #include "runtime/guard.h"
 #include "runtime/handshakes.h"
 #include "runtime/log.h"
@@ -46,12 +48,16 @@ typedef struct {
     size_t waiting_count;
     int64_t replay_tokens; /* bytes that may be replayed now; below 0 replays wait */
     int64_t replay_filled_us;
+    fw_subscriptions_t *subscriptions;
+    in_port_t events_port; /* of the event link, 0 = not on TCP */
+    int events_sender;     /* descriptor of the message at hand there; -1 inside this process */
     uint64_t beacon_number;
     int64_t now_us;
     int64_t wall_ms;
     struct {
         fw_counter_t *sent_frames, *sent_bytes, *send_dropped, *replays[FW_REPLAY_RESET + 1],
-            *positions, *fences, *questions_dropped, *fire_repaired, *fire_lost, *fire_repeated;
+            *positions, *fences, *questions_dropped, *fire_repaired, *fire_lost, *fire_repeated,
+            *subscriptions_cut;
         fw_gauge_t *gateways, *questions_waiting, *fire_missing;
     } metrics;
     fw_log_limit_t refusals_logged;

@@ -4,8 +4,6 @@
 #include "broker/broker_loop.h"
 #include "proto/channel.h"
 
-enum { FENCE_SIZE_MAX = 64 };
-
 static void send_frame(fw_broker_loop_t *self, fw_bytes_t frame)
 {
     if (fw_socket_send(self->events, frame) < 0) {
@@ -37,6 +35,17 @@ void fw_broker_alarm(void *loop)
     fw_broker_beacon(self);
 }
 
+/* Ends a connection that asks for too much; ZeroMQ forgets its topics. */
+static void cut(fw_broker_loop_t *self)
+{
+    if (!fw_cut(self->events_sender, self->events_port))
+        return;
+    fw_counter_add(self->metrics.subscriptions_cut, 1);
+    fw_log(FW_LOG_WARN,
+           "a connection of the event link subscribed to too much, or to what is no topic: cut",
+           FW_KV_UINT("limit", self->config.subscriptions_max));
+}
+
 /* 1 + topic subscribes, 0 + topic ends it; ZeroMQ keeps the books. A fence is a topic that is
  * echoed: what was subscribed before it is in force when the echo arrives. */
 void fw_broker_on_subscription(fw_broker_loop_t *self, fw_bytes_t frame)
@@ -47,13 +56,18 @@ void fw_broker_on_subscription(fw_broker_loop_t *self, fw_bytes_t frame)
         return;
     }
     fw_bytes_t topic = {frame.data + 1, frame.size - 1};
-    if (frame.data[0] == 0 || topic.size == 0 || topic.data[0] != FW_TOPIC_FENCE_PREFIX[0])
+    if (frame.data[0] == 0)
         return;
-    if (topic.size > FENCE_SIZE_MAX) {
-        refusal.limit = FENCE_SIZE_MAX;
-        fw_broker_refused(self, FW_DOOR_EVENTS, "limit", &refusal);
-        return;
+    fw_topic_kind_t kind = fw_topic_kind(topic);
+    if (self->events_sender >= 0 &&
+        !fw_subscriptions_add(self->subscriptions, self->events_sender, kind, self->now_us / 1000))
+        cut(self);
+    if (kind == FW_TOPIC_FOREIGN) {
+        (void)snprintf(refusal.reason, sizeof refusal.reason, "is no topic");
+        refusal.limit = FW_FENCE_TOPIC_SIZE_MAX;
+        fw_broker_refused(self, FW_DOOR_EVENTS, "rule", &refusal);
+    } else if (kind == FW_TOPIC_FENCE) {
+        fw_counter_add(self->metrics.fences, 1);
+        send_frame(self, topic);
     }
-    fw_counter_add(self->metrics.fences, 1);
-    send_frame(self, topic);
 }

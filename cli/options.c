@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cli/link_security.h"
-#include "workers/redis_address.h"
+#include "workers/redis_url.h"
 
 static const char *const link_names[] = {"fire", "publish", "jobs", "events", "control"};
 
@@ -108,6 +108,7 @@ fw_broker_config_t fw_options_broker(const fw_config_t *config, const fw_endpoin
         .jobs_bytes_max = bytes(config, "broker.jobs_bytes_max"),
         .dedupe_bytes_max = bytes(config, "broker.dedupe_bytes_max"),
         .beacon_interval_ms = number32(config, "broker.beacon_interval"),
+        .subscriptions_max = number32(config, "broker.subscriptions_max"),
         .dedupe_ms = fw_config_number(config, "broker.dedupe_window"),
         .dedupe_max = number32(config, "broker.dedupe_max"),
         .history_events_max = number32(config, "broker.history_events_max"),
@@ -225,11 +226,12 @@ static int check_broker(const fw_config_t *config, fw_config_error_t *ret_error)
 
 static int check_worker(const fw_config_t *config, fw_config_error_t *ret_error)
 {
-    fw_redis_address_t address;
+    fw_redis_url_t urls[FW_REDIS_TARGETS_MAX];
+    size_t count = 0;
     const char *reason = "";
     int result =
-        fw_redis_address_parse(fw_config_text(config, "worker.redis_url"), &address, &reason);
-    explicit_bzero(&address, sizeof address);
+        fw_redis_urls_parse(fw_config_text(config, "worker.redis_url"), urls, &count, &reason);
+    explicit_bzero(urls, sizeof urls);
     if (result != 0)
         return refuse(config, "worker.redis_url", reason, ret_error);
     const char *name_space = fw_config_text(config, "worker.namespace");

@@ -98,6 +98,9 @@ static const fw_option_t table[] = {
            "flush the cache, or only count it."),
     DURATION("broker.beacon_interval", "500ms", 50, 5 * SECOND,
              "Between beacons, by which gateways notice a lost link."),
+    NUMBER("broker.subscriptions_max", "1000000", 1000, 100000000,
+           "Topics that one connection of the event link may subscribe to in a minute; beyond, it "
+           "is cut."),
     DURATION("broker.dedupe_window", "5m", SECOND, 24 * HOUR,
              "The same event id within this time is the same event."),
     NUMBER("broker.dedupe_max", "500000", 1, 100000000,

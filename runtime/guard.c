@@ -2,16 +2,13 @@
 #include "runtime/guard.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <uthash.h>
 
 #include "runtime/alloc.h"
+#include "runtime/cut.h"
 #include "runtime/log.h"
 #include "runtime/socket.h"
 
@@ -82,43 +79,15 @@ void fw_guard_destroy(fw_guard_t **self_p)
 
 void fw_guard_watch(fw_guard_t *self, fw_domain_t domain, zsock_t *bound)
 {
-    char *endpoint = fw_socket_endpoint(bound);
-    const char *colon = strrchr(endpoint, ':');
-    if (strncmp(endpoint, "tcp://", strlen("tcp://")) == 0 && colon)
-        self->ports[domain] = (in_port_t)strtoul(colon + 1, NULL, 10);
-    free(endpoint);
+    self->ports[domain] = fw_cut_port(bound);
 }
 
-static in_port_t local_port(int fd)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in ipv4;
-        struct sockaddr_in6 ipv6;
-    } address;
-    socklen_t size = sizeof address;
-    if (getsockname(fd, &address.any, &size) != 0)
-        return 0;
-    if (address.any.sa_family == AF_INET)
-        return ntohs(address.ipv4.sin_port);
-    return address.any.sa_family == AF_INET6 ? ntohs(address.ipv6.sin6_port) : 0;
-}
-
-/* The copy keeps the connection the same one between the look and the deed; ZeroMQ, whose
- * descriptor is not closed, sees a peer that went. */
 static void cut(fw_guard_t *self, int fd, fw_domain_t domain, const char *key, int64_t now_ms)
 {
     char shown[FW_KEY_SHOWN + 1] = "";
     uint64_t suppressed = 0;
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0)
+    if (!fw_cut(fd, self->ports[domain]))
         return;
-    in_port_t port = local_port(copy);
-    if (port == 0 || port != self->ports[domain] || shutdown(copy, SHUT_RDWR) != 0) {
-        (void)close(copy);
-        return;
-    }
-    (void)close(copy);
     fw_counter_add(self->cut[domain], 1);
     memcpy(shown, key, FW_KEY_SHOWN);
     if (fw_log_limited(&self->logged, now_ms, &suppressed))

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "broker/subscriptions.h"
 #include "runtime/clock.h"
 #include "runtime/signals.h"
 #include "tests/support/broker_fixture.h"
@@ -239,8 +240,27 @@ static void an_overlong_fence_is_not_echoed(void **state)
     topic[0] = '~';
     zsock_t *sub = broker_dial(FW_SOCKET_SUB_CONNECT, f->at.events);
     zsock_set_subscribe(sub, topic);
-    broker_wait_for_metric(f, "freshwire_refused_total{door=\"events\",reason=\"limit\"} ", 1);
+    broker_wait_for_metric(f, "freshwire_refused_total{door=\"events\",reason=\"rule\"} ", 1);
     zsock_destroy(&sub);
+}
+
+static void one_that_subscribes_to_too_much_is_cut_and_nobody_else(void **state)
+{
+    broker_fixture_t *f = *state;
+    zsock_t *bystander = broker_subscribe(f, "broadcast");
+    zsock_t *flood = broker_dial(FW_SOCKET_SUB_CONNECT, f->at.events);
+    zsock_t *service = broker_dial(FW_SOCKET_DEALER_CONNECT, f->at.publish);
+    for (int i = 0; i <= FW_FOREIGN_TOPICS_MAX; i++) {
+        char topic[32];
+        (void)snprintf(topic, sizeof topic, "user:%d", i);
+        zsock_set_subscribe(flood, topic);
+    }
+    broker_wait_for_metric(f, "\nfreshwire_broker_subscribers_cut_total ", 1);
+    zsock_destroy(&flood);
+    broker_publish(f, service, 1, "broadcast", NULL);
+    assert_int_equal(broker_receive_delivery(f, bystander).position.offset, 1);
+    zsock_destroy(&service);
+    zsock_destroy(&bystander);
 }
 
 static void a_second_broker_on_the_same_port_is_told_so(void **state)
@@ -290,6 +310,7 @@ int main(void)
         CASE(garbage_at_every_door_is_counted_and_disturbs_nobody),
         CASE(a_message_of_several_frames_is_refused),
         CASE(an_overlong_fence_is_not_echoed),
+        CASE(one_that_subscribes_to_too_much_is_cut_and_nobody_else),
         CASE(a_second_broker_on_the_same_port_is_told_so),
         CASE(a_stop_releases_what_is_held_and_says_goodbye),
     };
