@@ -164,17 +164,16 @@ static void advance_ours(world_t *world, task_t *task)
     if (task->cut) {
         fw_cache_purge_replies(task->purge, NULL);
     } else {
-        assert(count <= REPLIES_MAX);
-        cache_run(world, &commands[task->next], &task->replies[task->next]);
-        task->next++;
-        if (task->next < count) {
+        size_t index = cache_next_command(world, task, count);
+        cache_run(world, &commands[index], &task->replies[index]);
+        if (task->ran != (UINT32_C(1) << count) - 1) {
             return;
         }
         fw_cache_reply_t replies[REPLIES_MAX];
         for (size_t i = 0; i < count; i++) {
             replies[i] = task->replies[i].reply;
         }
-        task->next = 0;
+        task->ran = 0;
         fw_cache_purge_replies(task->purge, replies);
     }
     if (fw_cache_purge_step(task->purge) != FW_CACHE_STEP_DONE) {

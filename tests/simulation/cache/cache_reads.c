@@ -111,19 +111,18 @@ static void advance_send(world_t *world, task_t *task)
     int64_t now_ms = (int64_t)(world->now_us / 1000);
     if (task->cut) {
         task->cut = false;
-        task->next = 0;
+        task->ran = 0;
         fw_cache_read_replies(task->read, NULL, now_ms);
         return;
     }
-    assert(count <= REPLIES_MAX);
-    cache_run(world, &commands[task->next], &task->replies[task->next]);
-    task->next++;
-    if (task->next == count) {
+    size_t index = cache_next_command(world, task, count);
+    cache_run(world, &commands[index], &task->replies[index]);
+    if (task->ran == (UINT32_C(1) << count) - 1) {
         fw_cache_reply_t replies[REPLIES_MAX];
         for (size_t i = 0; i < count; i++) {
             replies[i] = task->replies[i].reply;
         }
-        task->next = 0;
+        task->ran = 0;
         fw_cache_read_replies(task->read, replies, now_ms);
     }
 }

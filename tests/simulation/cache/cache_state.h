@@ -40,8 +40,8 @@ typedef struct {
 typedef struct {
     task_kind_t kind;
     uint64_t wake_us;
-    /* One round trip: commands up to `next` have been run. */
-    size_t next;
+    /* One round trip. */
+    uint32_t ran; /* bit set of the commands that have been run */
     model_reply_t replies[REPLIES_MAX];
     bool cut;            /* its connection is lost: the replies never come */
     uint64_t generation; /* failovers when it began */
@@ -89,6 +89,8 @@ fw_text_t cache_object_key(unsigned object);
 fw_text_t cache_object_tag(unsigned object);
 void cache_broken(world_t *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Which of the count commands of a round trip is run next; marks it. */
+size_t cache_next_command(world_t *world, task_t *task, size_t count);
 /* Runs one command of a machine, as the algorithm under test would. */
 void cache_run(world_t *world, const fw_cache_command_t *command, model_reply_t *ret_reply);
 

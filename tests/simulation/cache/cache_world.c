@@ -50,6 +50,19 @@ void cache_broken(world_t *world, const char *format, ...)
     va_end(arguments);
 }
 
+size_t cache_next_command(world_t *world, task_t *task, size_t count)
+{
+    assert(count <= REPLIES_MAX);
+    size_t index = 0;
+    do {
+        /* The servers of a cluster do not wait for one another. */
+        index = world->scenario.cluster ? cache_draw(world, count)
+                                        : (size_t)__builtin_popcount(task->ran);
+    } while (task->ran >> index & 1);
+    task->ran |= UINT32_C(1) << index;
+    return index;
+}
+
 void cache_task_free(task_t *task)
 {
     fw_cache_read_destroy(&task->read);
@@ -167,7 +180,8 @@ static void fail_over(world_t *world)
             skew_us = -ahead_us;
         }
     }
-    redis_model_fail_over(&world->redis, &world->replica, skew_us);
+    int server = world->scenario.cluster ? (int)cache_draw(world, 2) : -1;
+    redis_model_fail_over(&world->redis, &world->replica, server, skew_us);
     world->failovers++;
     world->figures->failovers++;
     world->window = true;

@@ -89,12 +89,34 @@ bool redis_model_evict(redis_model_t *self, size_t index)
     return existed;
 }
 
-void redis_model_fail_over(redis_model_t *self, const redis_model_t *older, int64_t skew_us)
+/* Which of two servers of a cluster has the key. */
+static unsigned server_of(const char *key)
 {
-    uint64_t now_us = self->now_us + (uint64_t)skew_us;
-    *self = *older;
-    self->now_us = now_us;
+    unsigned sum = 0;
+    for (const char *at = key; *at; at++) {
+        sum = 31 * sum + (unsigned char)*at;
+    }
+    return sum / 7 % 2;
+}
+
+void redis_model_fail_over(redis_model_t *self, const redis_model_t *older, int server,
+                           int64_t skew_us)
+{
+    redis_model_t lost = *self;
+    memset(self->items, 0, sizeof(self->items));
+    self->now_us += (uint64_t)skew_us;
     self->scripts = 0;
+    size_t count = 0;
+    for (int old = 0; old <= 1; old++) {
+        for (size_t i = 0; i < MODEL_ITEMS_MAX; i++) {
+            const model_item_t *item = old ? &older->items[i] : &lost.items[i];
+            bool goes_back = server < 0 || server_of(item->key) == (unsigned)server;
+            if (item->key[0] && goes_back == (old == 1)) {
+                assert(count < MODEL_ITEMS_MAX);
+                self->items[count++] = *item;
+            }
+        }
+    }
 }
 
 /* ---- replies */

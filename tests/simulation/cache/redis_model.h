@@ -50,5 +50,7 @@ uint32_t redis_model_set_members(const redis_model_t *self, fw_text_t key);
 /* Removes item number index if there is one: eviction. */
 bool redis_model_evict(redis_model_t *self, size_t index);
 /* Takes over the data of an older copy: what was written since is lost, and so are the scripts. The
- * clock of the new server differs by skew_us. */
-void redis_model_fail_over(redis_model_t *self, const redis_model_t *older, int64_t skew_us);
+ * clock of the new server differs by skew_us. server: 0 or 1, only the keys that this one of two
+ * servers has; -1 = all. */
+void redis_model_fail_over(redis_model_t *self, const redis_model_t *older, int server,
+                           int64_t skew_us);

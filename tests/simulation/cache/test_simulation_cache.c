@@ -53,7 +53,7 @@ static void nothing_stale_is_served_in_any_world(void **state)
     }
     print_message("seeds %llu to %llu: ", (unsigned long long)first, (unsigned long long)last);
     print_figures(&figures);
-    assert_true(figures.hits > 0);
+    assert_true(only || 100 * figures.hits > 10 * figures.reads);
 }
 
 /* Never to cache at all would be never stale too. */
