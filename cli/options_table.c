@@ -118,12 +118,13 @@ static const fw_option_t table[] = {
     SECRET("security.secret_key", "",
            "This process's own key on the broker's links, 40 characters from 'freshwire keys'; "
            "empty: links without keys."),
-    LIST("security.server_keys",
-         "Public keys of the broker, for whoever connects to it; several while it gets a new one."),
-    LIST("security.peers",
-         "Who may connect to the broker: name=<name> role=publisher|worker|gateway key=<public "
-         "key>, for publishers also channels=<pattern>|<pattern> and types=<pattern>|<pattern>. "
-         "Reloaded by SIGHUP."),
+    /* Public, but lists that may come from files are of this kind. */
+    SECRETS("security.server_keys", "Public keys of the broker, for whoever connects to it; "
+                                    "several while it gets a new one."),
+    SECRETS("security.peers",
+            "Who may connect to the broker: name=<name> role=publisher|worker|gateway key=<public "
+            "key>, for publishers also channels=<pattern>|<pattern> and types=<pattern>|<pattern>. "
+            "Reloaded by SIGHUP."),
     BOOL("security.allow_plaintext", "false",
          "The broker may listen without keys on addresses that other machines reach."),
 
