@@ -105,8 +105,10 @@ class RedisCluster(Nodes):
     @staticmethod
     def _knows_all(node: Node) -> bool:
         info = node.client.execute_command("CLUSTER", "INFO")
-        text = info if isinstance(info, dict) else dict(
-            line.split(":") for line in info.decode().split()
+        text = (
+            info
+            if isinstance(info, dict)
+            else dict(line.split(":") for line in info.decode().split())
         )
         return text["cluster_state"] == "ok" and text["cluster_known_nodes"] == "3"
 

@@ -19,7 +19,17 @@ import pytest
 from redis_model import RedisModel
 
 from freshwire.cache import _algorithm, _entry
-from freshwire.cache._algorithm import BYPASS, LOAD, Command, Commands, Get, Head, Outcome, Plan, Status
+from freshwire.cache._algorithm import (
+    BYPASS,
+    LOAD,
+    Command,
+    Commands,
+    Get,
+    Head,
+    Outcome,
+    Plan,
+    Status,
+)
 
 ENTRY = "fw:c:x"
 TAGS = ("", "a", "b")

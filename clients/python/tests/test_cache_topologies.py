@@ -211,7 +211,7 @@ def test_client_that_cannot_work_is_an_error_at_once(server):
         Cache(client=text)
     with pytest.raises(TypeError, match="not a client of redis:"):
         Cache(client=asynchronous)
-    with pytest.raises(TypeError, match="not a client of redis.asyncio"):
+    with pytest.raises(TypeError, match=r"not a client of redis\.asyncio"):
         Cache(async_client=redis.Redis.from_url(server.url))
     with pytest.raises(TypeError, match="not both"):
         Cache(server.url, client=redis.Redis.from_url(server.url))
@@ -302,9 +302,7 @@ def test_cluster_serves_event_loops_too(cluster, cluster_cache):
             return value
 
         names = [f"k{number % 20}" for number in range(200)]
-        found = await asyncio.gather(
-            *(cluster_cache.read(name, TAGS, load) for name in names)
-        )
+        found = await asyncio.gather(*(cluster_cache.read(name, TAGS, load) for name in names))
         assert {outcome.value for outcome in found} == {"old"}
         assert sum(outcome.stored for outcome in found) == 20
         value = "new"

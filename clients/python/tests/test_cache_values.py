@@ -41,7 +41,7 @@ class Project(BaseModel):
     name: str = "unnamed"
     price: decimal.Decimal = decimal.Decimal("1.10")
     color: Color = Color.RED
-    owner: Optional[Owner] = None
+    owner: Owner | None = None
     members: list[Owner] = []
     made_at: datetime.datetime = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
     extra: Any = None
@@ -96,8 +96,8 @@ def there_and_back(annotation: Any, value: Any) -> Any:
     [
         (Project, PROJECT),
         (list[Project], [PROJECT, Project(id=2, color=Color.BLUE)]),
-        (Optional[Project], None),
-        (Optional[Project], PROJECT),
+        (Optional[Project], None),  # noqa: UP045
+        (Optional[Project], PROJECT),  # noqa: UP045
         (Project | None, PROJECT),
         (dict[str, list[Project]], {"a": [PROJECT]}),
         (dict[Color, int], {Color.RED: 1}),
@@ -112,7 +112,7 @@ def there_and_back(annotation: Any, value: Any) -> Any:
         (Pair, Pair(Color.RED, 1)),
         (Row, {"id": 1, "color": Color.RED}),
         (Row, {}),
-        (Union[int, str, None], "x"),
+        (Union[int, str, None], "x"),  # noqa: UP007
         (Literal["a", 1], "a"),
         (Any, {"plain": (1, 2)}),
         (dict, {"plain": [1]}),
@@ -171,7 +171,7 @@ class Page(Generic[Item]):
 
 @pytest.mark.parametrize(
     "annotation",
-    [NotOurs, list[NotOurs], Union[Project, Other], Page[int], Project | Any, list[set[NotOurs]]],
+    [NotOurs, list[NotOurs], Project | Other, Page[int], Project | Any, list[set[NotOurs]]],
     ids=str,
 )
 def test_annotation_that_cannot_be_kept_is_an_error_at_decoration(annotation):
@@ -238,7 +238,7 @@ projects = st.builds(
     Project,
     id=st.integers(-(2**60), 2**60),
     name=st.text(),
-    price=st.decimals(allow_nan=False),
+    price=st.decimals(allow_nan=False, allow_infinity=False),
     color=st.sampled_from(Color),
     owner=st.none() | st.builds(Owner, id=st.uuids(), name=st.text()),
     made_at=st.datetimes(),

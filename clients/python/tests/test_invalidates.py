@@ -239,7 +239,9 @@ def test_cache_without_a_publisher_purges_by_itself(server):
     assert (receipt.unconfirmed, receipt.acknowledged) == (True, False)
 
 
-def test_broker_that_refuses_does_not_fail_the_function_and_nobody_reads_the_old_copy(world, caplog):
+def test_broker_that_refuses_does_not_fail_the_function_and_nobody_reads_the_old_copy(
+    world, caplog
+):
     world.cache.read_sync("k", ["t"], lambda: "old")
     world.publisher.failure = freshwire.OverloadError(1)
 
@@ -477,7 +479,9 @@ def test_session_in_a_thread_beside_the_loop_publishes_through_the_loop(server, 
         def write() -> dict:
             with Session(engine) as session:
                 session.add(Row(name="x"))
-                publish_after_commit(session, cache.delivery, Event.make("added", audience="broadcast"))
+                publish_after_commit(
+                    session, cache.delivery, Event.make("added", audience="broadcast")
+                )
                 session.commit()
             return {}
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MPL-2.0
 """Freshwire for Python backends: publish after a commit, read through a cache that is never stale.
 
-`freshwire.publisher` publishes events, `freshwire.cache` reads through Redis, `freshwire.fastapi` and
-`freshwire.sqlalchemy` tie both to a request and to its commit. Importing this module imports none of
-their dependencies.
+`freshwire.publisher` publishes events, `freshwire.cache` reads through Redis, `freshwire.fastapi`
+and `freshwire.sqlalchemy` tie both to a request and to its commit. Importing this module imports
+none of their dependencies.
 """
 
 from __future__ import annotations

@@ -31,7 +31,8 @@ HTTP_THREADS = 4
 
 class Submitter(Protocol):
     """What is needed of a publisher: Publisher, AsyncPublisher,
-    freshwire.testing.RecordingPublisher. An HttpPublisher, which has `send` instead, will do too."""
+    freshwire.testing.RecordingPublisher. An HttpPublisher, which has `send` instead, will do
+    too."""
 
     def submit(
         self, event: Event, *, level: Level = "purged", timeout: float | None = None

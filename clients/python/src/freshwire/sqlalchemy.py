@@ -125,7 +125,7 @@ def _plain_session(value: Any) -> Any:
 
 
 def _state(plain: Any) -> _State:
-    state = plain.info.get(_STATE)
+    state: _State | None = plain.info.get(_STATE)
     if state is None:
         state = plain.info[_STATE] = _State()
     return state

@@ -25,8 +25,8 @@ def create_app(settings: Settings, publisher: Any = None) -> FastAPI:
     mine = publisher is None
     publisher = publisher or AsyncPublisher(settings.publish_endpoint, name="projects-api")
     database = Database(settings.database_path)
-    # "accepted": the answer does not wait for the purge, only for the event's place. The browser that
-    # sent the request hears of it like every other, when the purge is done.
+    # "accepted": the answer does not wait for the purge, only for the event's place. The browser
+    # that sent the request hears of it like every other, when the purge is done.
     cache = Cache(settings.redis_url, ttl=300, publisher=Delivery(publisher, level="accepted"))
     services = Services(
         database=database,

@@ -194,9 +194,7 @@ def _teams(router: APIRouter, services: Services) -> None:
             return await queries.teams(connection)
 
     @router.put("/teams/{team_id}")
-    @cache.invalidates(
-        "teams", event="team_updated", audience=BROADCAST, user_id="{who.user_id}"
-    )
+    @cache.invalidates("teams", event="team_updated", audience=BROADCAST, user_id="{who.user_id}")
     async def update_team(
         body: TeamChange,
         team_id: int = Path(ge=1, le=ROW_ID_MAX),

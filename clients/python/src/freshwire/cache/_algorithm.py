@@ -299,9 +299,7 @@ def _load_only(plan: Plan, status: Status, reason: str) -> Steps:
     return Outcome(value, status, reason=reason)
 
 
-def still_valid(
-    reads: Sequence[tuple[Plan, Filled | None]], replies: Any, fresh: Fresh
-) -> bool:
+def still_valid(reads: Sequence[tuple[Plan, Filled | None]], replies: Any, fresh: Fresh) -> bool:
     """Whether each read would be a hit now, from the same fill as before. `replies`: for each, the
     Head of its entry and then its stamps."""
     if _failure(replies) or fresh is BYPASS:

@@ -131,11 +131,11 @@ class Cache:
         an entry when a read names none; `negative_ttl`, at most, of one that holds None (0: none is
         kept); `prefixes`: a key that begins with one, for example "users:", also carries the tag
         "users:*", so that a purge of that tag ends them all (whoever else reads or fills such keys,
-        in any language, must name the same); `stamp_ttl` of a tag's stamp, at least twice the longest ttl; `timeout` of one Redis round
-        trip; `lease` after which a loader is taken for dead; `wait` for another's load before
-        loading as well; `hold_off` = the most that a load may lag behind commits (read replicas):
-        nothing is stored for so long after a purge; `margin` = the most that two Redis nodes'
-        clocks may differ after a failover.
+        in any language, must name the same); `stamp_ttl` of a tag's stamp, at least twice the
+        longest ttl; `timeout` of one Redis round trip; `lease` after which a loader is taken for
+        dead; `wait` for another's load before loading as well; `hold_off` = the most that a load
+        may lag behind commits (read replicas): nothing is stored for so long after a purge;
+        `margin` = the most that two Redis nodes' clocks may differ after a failover.
         """
         url: str | None = None
         if client is None and async_client is None:
@@ -318,7 +318,11 @@ class Cache:
         (see freshwire.delivery). A cache without a publisher purges directly, and tells nobody.
         """
         made = self._event(
-            event, self.invalidation(keys=keys, tags=tags, patterns=patterns), audience, data, fields
+            event,
+            self.invalidation(keys=keys, tags=tags, patterns=patterns),
+            audience,
+            data,
+            fields,
         )
         return await self._send(made)
 
@@ -335,7 +339,11 @@ class Cache:
     ) -> Receipt:
         """As `invalidate`, for threads."""
         made = self._event(
-            event, self.invalidation(keys=keys, tags=tags, patterns=patterns), audience, data, fields
+            event,
+            self.invalidation(keys=keys, tags=tags, patterns=patterns),
+            audience,
+            data,
+            fields,
         )
         return self._send_sync(made)
 
@@ -375,7 +383,8 @@ class Cache:
         session_path = session.split(".") if session else []
         if self.delivery is None and (audience_templates or event != INVALIDATED or patterns):
             raise ValueError("to tell anybody, the cache needs a publisher: Cache(publisher=…)")
-        Event.make(event, **dict.fromkeys(fields, ""))  # TypeError for a field there is not.
+        nothing: dict[str, Any] = dict.fromkeys(fields, "")
+        Event.make(event, **nothing)  # TypeError for a field there is not.
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
             decorated = Decorated(function)
@@ -403,7 +412,9 @@ class Cache:
                 more = {name: template.tag(names) for name, template in field_templates.items()}
                 return self._event(event, stale, told, _data_of(data, event, result), more)
 
-            def watch(args: Any, kwargs: Any) -> tuple[dict[str, Any], Any, sqlalchemy.Watch | None]:
+            def watch(
+                args: Any, kwargs: Any
+            ) -> tuple[dict[str, Any], Any, sqlalchemy.Watch | None]:
                 arguments = decorated.arguments(args, kwargs)
                 named = _follow(arguments, session_path) if session_path else None
                 found = sqlalchemy.sessions_in([*arguments.values(), named])
@@ -561,9 +572,7 @@ class Cache:
             with context.loading(plan.nested):
                 return await loader()
 
-        return self._count(
-            key, plan, await self._drive(_algorithm.read(plan, self._random), load)
-        )
+        return self._count(key, plan, await self._drive(_algorithm.read(plan, self._random), load))
 
     def _read_sync(self, key: str, plan: Plan, loader: Callable[[], Any]) -> Outcome:
         def load() -> Any:
@@ -621,9 +630,7 @@ class Cache:
             return Delivery(_Nobody(), cache=self)
         return self.delivery
 
-    def _purge_steps(
-        self, invalidate: Invalidate | None, keys: Texts, tags: Texts
-    ) -> Any:
+    def _purge_steps(self, invalidate: Invalidate | None, keys: Texts, tags: Texts) -> Any:
         mine = self.invalidation(keys=keys, tags=tags)
         literal = invalidate or Invalidate()
         all_tags = sorted({*mine.tags, *literal.tags} - {EPOCH_TAG})

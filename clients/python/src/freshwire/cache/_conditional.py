@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MPL-2.0
 """ETags, and the answer 304 without running the application.
 
-An ETag is made of the stamps under which an answer was read, of the answer itself, and of everything
-in the request that it may depend on (the signed-in user above all: else one user's copy would be
+An ETag is made of the stamps under which an answer was read, of the answer itself, and of all that
+it may depend on in the request (the signed-in user above all: else one user's copy would be
 confirmed to another). It is weak: the same stamps may be written in another order.
 
 What an answer was read from is remembered here, in this process. When a browser asks whether its
-copy is still good, Redis is asked once: is each entry still the same fill, are its stamps unchanged,
-and is it newer than the event that the browser heard of? Then, and only then, the application would
-answer the same again. Not by the existence of some key, and not after a deployment: a new process
-remembers nothing, and compares what it would say now.
+copy is still good, Redis is asked once: is each entry still the same fill, are its stamps
+unchanged, and is it newer than the event that the browser heard of? Then, and only then, the
+application would answer the same again. The existence of some key proves nothing, and neither does
+another process, whose release may write the answer in another way: this one has to have said it.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from typing import Any
 import redis
 import redis.asyncio
 import redis.connection
+from redis.asyncio.cluster import ClusterNode
 from redis.exceptions import NoScriptError
 
 from freshwire import _lua
@@ -255,6 +257,13 @@ def latest_time(answer: Any) -> Any:
     return max(times, key=lambda pair: (int(pair[0]), int(pair[1])))
 
 
+def failure_of(error: Exception) -> Exception:
+    """The error of a round trip. A peer that is no Redis makes the library raise anything."""
+    if isinstance(error, (redis.RedisError, OSError, asyncio.TimeoutError)):
+        return error
+    return UnexpectedReplyError(f"{type(error).__name__}: {error}")
+
+
 def is_cluster(client: Any) -> bool:
     return isinstance(client, (redis.RedisCluster, redis.asyncio.RedisCluster))
 
@@ -267,7 +276,8 @@ def check_client(client: Any, asynchronous: bool) -> Any:
     if not isinstance(client, kinds):
         wanted = "redis.asyncio" if asynchronous else "redis"
         raise TypeError(f"not a client of {wanted}: {client!r}")
-    if client.get_encoder().decode_responses:
+    found: Any = client
+    if found.get_encoder().decode_responses:
         raise TypeError("the client has decode_responses=True, but entries are bytes")
     return client
 
@@ -297,9 +307,9 @@ class SyncRedis:
         try:
             replies = self._ask(client, commands)
             check_replies(commands, replies)
-        except Exception as error:  # Whatever a broken peer makes the library raise.
+        except Exception as error:
             self._breaker.failed(time.monotonic())
-            return error
+            return failure_of(error)
         self._breaker.succeeded()
         return replies
 
@@ -357,6 +367,17 @@ class SyncRedis:
         return self._client
 
 
+async def _send_all(pipeline: Any, calls: Sequence[Call]) -> list[Any]:
+    for call in calls:
+        pipeline.execute_command(*call)
+    return list(await pipeline.execute(raise_on_error=False))
+
+
+_MIXES_TASKS = "commands" not in inspect.signature(ClusterNode.execute_pipeline).parameters
+"""redis-py 4.3 keeps the commands of a cluster's pipeline where those of another task overwrite
+them: there, one goes after the other."""
+
+
 class AsyncRedis:
     """For asyncio. Each event loop opens its own connections."""
 
@@ -370,6 +391,7 @@ class AsyncRedis:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
         self._free = asyncio.Semaphore(CONNECTIONS_MAX)
+        self._alone = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
 
     async def run(self, commands: Sequence[Command]) -> list[Any] | Exception:
@@ -404,9 +426,9 @@ class AsyncRedis:
             async with self._free:
                 replies = await self._ask(client, commands)
             check_replies(commands, replies)
-        except Exception as error:  # Whatever a broken peer makes the library raise.
+        except Exception as error:
             self._breaker.failed(time.monotonic())
-            return error
+            return failure_of(error)
         self._breaker.succeeded()
         return replies
 
@@ -429,17 +451,13 @@ class AsyncRedis:
             answers[index:] = merged(again, answers[index:], sent)
         return answers
 
-    @staticmethod
-    async def _send(client: Any, calls: Sequence[Call]) -> list[Any]:
-        if is_cluster(client):
-            # Not its pipeline: that of redis-py 4.3 mixes up the commands of two tasks.
-            sent = (client.execute_command(*call) for call in calls)
-            answers = await asyncio.gather(*sent, return_exceptions=True)
-            return list(answers)
-        pipeline = client.pipeline(transaction=False)
-        for call in calls:
-            pipeline.execute_command(*call)
-        return list(await pipeline.execute(raise_on_error=False))
+    async def _send(self, client: Any, calls: Sequence[Call]) -> list[Any]:
+        if not is_cluster(client):
+            return await _send_all(client.pipeline(transaction=False), calls)
+        if not _MIXES_TASKS:
+            return await _send_all(client.pipeline(), calls)
+        async with self._alone:
+            return await _send_all(client.pipeline(), calls)
 
     def _is_mine(self) -> bool:
         return self._process == os.getpid() and self._loop is asyncio.get_running_loop()
@@ -448,6 +466,7 @@ class AsyncRedis:
         if self._client is None or not self._is_mine():
             # The semaphore bounds the connections, and belongs to the loop like them.
             self._free = asyncio.Semaphore(CONNECTIONS_MAX)
+            self._alone = asyncio.Lock()
             self._loop = asyncio.get_running_loop()
             self._process = os.getpid()
             self._running = set()

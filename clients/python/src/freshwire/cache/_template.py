@@ -57,9 +57,10 @@ class Template:
                 value = arguments[path[0]]
                 for attribute in path[1:]:
                     value = _part(value, attribute)
-                if type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__:
+                kind: Any = type(value)
+                if kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__:
                     raise TypeError(
-                        f"{self.text!r}: {'.'.join(path)} is a {type(value).__qualname__}, which has"
+                        f"{self.text!r}: {'.'.join(path)} is a {kind.__qualname__}, which has"
                         " no text of its own; name one of its attributes"
                     )
                 filled.append(convert(value))

@@ -97,7 +97,7 @@ class EnumShape(Shape):
 class ListShape(Shape):
     """list[T], set[T], frozenset[T] and tuple[T, ...]."""
 
-    def __init__(self, kind: type, item: Shape) -> None:
+    def __init__(self, kind: Any, item: Shape) -> None:
         self._kind, self._item = kind, item
         self.structured = item.structured
 
@@ -121,7 +121,7 @@ class ListShape(Shape):
 class TupleShape(Shape):
     """tuple[A, B], and named tuples."""
 
-    def __init__(self, kind: type, items: list[Shape]) -> None:
+    def __init__(self, kind: Any, items: list[Shape]) -> None:
         self._kind, self._items = kind, items
         self.structured = kind is not tuple or any(item.structured for item in items)
 
@@ -233,10 +233,12 @@ class FieldsShape(Shape):
             if not isinstance(getattr(self._kind, name, None), functools.cached_property)
         }
         if extra:
-            raise TypeError(f"{self._kind.__qualname__}: {sorted(extra)} would be lost in the cache")
+            raise TypeError(
+                f"{self._kind.__qualname__}: {sorted(extra)} would be lost in the cache"
+            )
 
     def _make(self, values: dict[str, Any]) -> Any:
-        made = object.__new__(self._kind)
+        made: Any = object.__new__(self._kind)
         for name, value in values.items():
             object.__setattr__(made, name, value)
         return made
@@ -273,17 +275,20 @@ class ModelShape(FieldsShape):
         found = dict(_check(plain, (dict,)))
         unset = _check(found.pop(UNSET_FIELDS, []), (list,))
         values = {name: shape.value(found[name]) for name, shape in self.fields.items()}
-        construct = getattr(self._kind, "model_construct", None) or self._kind.construct  # type: ignore[attr-defined]
+        kind: Any = self._kind
+        construct = getattr(kind, "model_construct", None) or kind.construct
         return construct(set(values).difference(unset), **values)
 
     def _check_complete(self, value: Any) -> None:
         super()._check_complete(value)
-        hidden = getattr(value, "__pydantic_extra__", None), getattr(
-            value, "__pydantic_private__", None
+        hidden = (
+            getattr(value, "__pydantic_extra__", None),
+            getattr(value, "__pydantic_private__", None),
         )
         if any(hidden) or getattr(value, "__private_attributes__", None):
             raise TypeError(
-                f"{self._kind.__qualname__}: extra and private attributes would be lost in the cache"
+                f"{self._kind.__qualname__}: extra and private attributes would be lost in the"
+                " cache"
             )
 
 
@@ -336,8 +341,10 @@ class _Finder:
         if origin is typing.Annotated:
             return self.shape(arguments[0])
         if origin is typing.Literal:
-            return AS_IT_IS if any(isinstance(a, enum.Enum) for a in arguments) else _Literal(
-                arguments
+            return (
+                AS_IT_IS
+                if any(isinstance(a, enum.Enum) for a in arguments)
+                else _Literal(arguments)
             )
         if origin in (typing.Union, types.UnionType):
             return UnionShape([self.shape(member) for member in arguments], str(annotation))
@@ -396,7 +403,9 @@ class _Finder:
         # pydantic 1 keeps Optional apart from the type, and has resolved what refers forward.
         return {
             name: self._field(
-                typing.Optional[field.outer_type_] if field.allow_none else field.outer_type_
+                typing.Optional[field.outer_type_]  # noqa: UP045 - not every type knows "|".
+                if field.allow_none
+                else field.outer_type_
             )
             for name, field in kind.__fields__.items()
         }
@@ -447,7 +456,7 @@ class Values:
             raise CacheCodecError("nested too deeply") from error
 
     def unpack(self, payload: bytes) -> Any:
-        """CacheCodecError for bytes that do not fit: a miss, for example after the class changed."""
+        """CacheCodecError for bytes that do not fit: a miss, as after a change of the class."""
         plain = _codec.unpack(payload)
         try:
             return self._shape.value(plain)

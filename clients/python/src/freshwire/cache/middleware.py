@@ -108,7 +108,9 @@ class CacheHeaders:
                 headers.append((b"vary", _VARY_TEXT))
         return headers
 
-    def may_have_etag(self, scope: Scope, status: int, headers: Headers, reads: RequestCache) -> bool:
+    def may_have_etag(
+        self, scope: Scope, status: int, headers: Headers, reads: RequestCache
+    ) -> bool:
         if not self._validators or scope["method"] != "GET" or status != 200:
             return False
         if not reads.covered and not getattr(scope.get("endpoint"), CACHED, False):
@@ -127,9 +129,7 @@ class CacheHeaders:
     async def settle(self, request: RequestCache) -> None:
         """Waits a little for the events of what was committed: whoever gets the answer may read."""
         pending, request.pending = request.pending, []
-        futures = [
-            asyncio.wrap_future(one) if isinstance(one, Future) else one for one in pending
-        ]
+        futures = [asyncio.wrap_future(one) if isinstance(one, Future) else one for one in pending]
         if futures:
             await asyncio.wait(futures, timeout=self._wait)
 
@@ -168,9 +168,9 @@ class _Answer:
                 return
         elif self._held is not None:
             start, self._held = self._held, None
-            if message["type"] == "http.response.body" and not message.get("more_body", False):
-                if await self._confirmed(start, message.get("body", b"")):
-                    return
+            whole = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if whole and await self._confirmed(start, message.get("body", b"")):
+                return
             await self._send(start)
         await self._send(message)
 

@@ -18,8 +18,8 @@ LIVE = "private, no-store"
 disk."""
 
 READ = "private, no-cache"
-"""What was read from a cache: kept by the browser, but never used without asking whether it is still
-good."""
+"""What was read from a cache: kept by the browser, but never used without asking whether it is
+still good."""
 
 
 def should_cache(endpoint: str, patterns: Iterable[str] = NO_CACHE_PATTERNS) -> bool:
