@@ -11,6 +11,7 @@
 #include "cli/duration.h"
 #include "cli/event_arguments.h"
 #include "cli/lines.h"
+#include "cli/link_security.h"
 #include "cli/options.h"
 #include "clients/c/fire.h"
 #include "clients/c/publisher.h"
@@ -27,6 +28,7 @@ enum {
 
 typedef struct {
     const fw_call_t *call;
+    fw_security_t *security;   /* NULL = a link without keys */
     fw_publisher_t *publisher; /* NULL with --fire */
     fw_fire_t *fire;
     fw_ack_level_t level;
@@ -217,8 +219,11 @@ static fw_exit_t judge(const session_t *session)
     const fw_refusal_t *refusal =
         session->publisher ? fw_publisher_refusal(session->publisher) : NULL;
     if (session->unanswered > 0 && !session->was_connected) {
-        fw_complain("is a broker running ('freshwire all' is one)? --endpoint, or broker.host and "
-                    "broker.ports, say where",
+        fw_complain(session->security
+                        ? "is a broker running there, is its key in security.server_keys, and is "
+                          "this key in its security.peers, as a publisher? Its log says"
+                        : "is a broker running ('freshwire all' is one)? --endpoint, or "
+                          "broker.host and broker.ports, say where",
                     "no broker answers at %s%s%s", session->endpoint,
                     refusal && *refusal->reason ? ": it refused: " : "",
                     refusal ? refusal->reason : "");
@@ -274,10 +279,11 @@ static fw_exit_t open_link(session_t *session)
 {
     fw_publisher_options_t options = {.endpoint = session->endpoint,
                                       .name = "freshwire publish",
-                                      .timeout_ms = session->timeout_ms};
+                                      .timeout_ms = session->timeout_ms,
+                                      .security = session->security};
     int result;
     if (fw_arguments_flag(session->call->arguments, "fire")) {
-        fw_fire_options_t fire = {.endpoint = session->endpoint};
+        fw_fire_options_t fire = {.endpoint = session->endpoint, .security = session->security};
         result = fw_fire_new(&fire, &session->fire);
     } else {
         result = fw_publisher_new(&options, done, session, &session->publisher);
@@ -303,6 +309,10 @@ fw_exit_t fw_publish_command(const fw_call_t *call)
         fw_complain(NULL, "%s", error.text);
         return FW_EXIT_USAGE;
     }
+    if (fw_link_security_make(call->config, FW_ROLE_WORKER, &session.security, &error) != 0) {
+        fw_complain(NULL, "%s", error.text);
+        return FW_EXIT_CONFIG;
+    }
     /* Ctrl-C ends this command as any other. */
     zsys_handler_set(NULL);
     fw_exit_t result = open_link(&session);
@@ -319,6 +329,7 @@ fw_exit_t fw_publish_command(const fw_call_t *call)
     }
     fw_publisher_destroy(&session.publisher);
     fw_fire_destroy(&session.fire, (int)session.timeout_ms);
+    fw_security_destroy(&session.security);
     zsys_shutdown();
     return result;
 }
