@@ -16,6 +16,7 @@ enum {
     POLL_MS_MAX = 250,       /* the pulse must beat */
     GOODBYE_LINGER_MS = 500, /* for the last words to leave */
     SECOND_US = 1000000,
+    PUBLISHER_MESSAGES_MAX = 1000, /* read from one connection and not looked at */
 };
 
 struct fw_broker {
@@ -165,6 +166,9 @@ static void make_metrics(fw_broker_loop_t *self)
         fw_metrics_counter(m, "freshwire_broker_fire_gaps_total", gaps, "outcome=\"repeated\"");
     self->metrics.fire_missing = fw_metrics_gauge(
         m, "freshwire_broker_fire_missing", "Fire-and-forget events that are asked for again.", "");
+    self->metrics.doors_closed =
+        fw_metrics_counter(m, "freshwire_broker_doors_closed_total",
+                           "Times that the ports were closed for want of file descriptors.", "");
     self->metrics.subscriptions_cut =
         fw_metrics_counter(m, "freshwire_broker_subscribers_cut_total",
                            "Connections of the event link ended for asking for too much.", "");
@@ -233,6 +237,12 @@ static int open_socket(const fw_broker_loop_t *self, fw_socket_role_t role, fw_d
                        const char *endpoints, zsock_t **ret_socket, char *ret_endpoint, size_t size)
 {
     fw_socket_settings_t settings = fw_socket_settings(role);
+    if (door == FW_DOOR_FIRE || door == FW_DOOR_PUBLISH) {
+        /* Who sends faster than we read waits in his own process, not in our memory. A heartbeat
+         * would take him for dead meanwhile; publishers ping by themselves. */
+        settings.heartbeat_interval_ms = settings.heartbeat_timeout_ms = 0;
+        settings.receive_hwm = PUBLISHER_MESSAGES_MAX;
+    }
     settings.security = self->config.security;
     settings.domain = (fw_domain_t)door;
     int result = fw_socket_open(&settings, endpoints, ret_socket);
@@ -384,6 +394,7 @@ static void count_failed_handshakes(fw_broker_loop_t *self)
 typedef struct {
     int64_t beacon_us; /* next */
     int64_t look_us;   /* next look for silent gateways and failed handshakes */
+    int64_t descriptors_us;
 } schedule_t;
 
 static void do_due(fw_broker_loop_t *self, schedule_t *schedule)
@@ -393,6 +404,10 @@ static void do_due(fw_broker_loop_t *self, schedule_t *schedule)
         fw_core_tick(self->core, self->now_us);
     fw_fire_gaps_tick(self->fire_gaps, self->now_us);
     fw_broker_answer_waiting(self);
+    if (schedule->descriptors_us <= self->now_us) {
+        schedule->descriptors_us = self->now_us + POLL_MS_MAX * INT64_C(1000);
+        fw_broker_watch_descriptors(self);
+    }
     if (schedule->look_us <= self->now_us) {
         schedule->look_us = self->now_us + SECOND_US;
         fw_broker_forget_silent_gateways(self);
@@ -471,6 +486,7 @@ static void broker_actor(zsock_t *pipe, void *args)
     make_metrics(&self);
     self.decoder = fw_codec_new();
     self.encoder = fw_codec_new();
+    self.endpoints = &broker->endpoints;
     int result = make_policies(&self);
     if (result == 0)
         result = open_sockets(&self, &broker->endpoints);

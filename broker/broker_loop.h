@@ -33,6 +33,9 @@ typedef struct fw_broker_question fw_broker_question_t;
 typedef struct {
     fw_broker_config_t config;
     uint8_t incarnation[FW_INCARNATION_SIZE];
+    const fw_broker_endpoints_t *endpoints;
+    bool doors_closed; /* for want of descriptors */
+    bool door_closed[FW_DOORS];
     zsock_t *fire, *publish, *jobs, *events, *control;
     fw_handshakes_t *handshakes[FW_DOORS];
     fw_guard_t *guard;         /* NULL when the links have no keys */
@@ -57,7 +60,7 @@ typedef struct {
     struct {
         fw_counter_t *sent_frames, *sent_bytes, *send_dropped, *replays[FW_REPLAY_RESET + 1],
             *positions, *fences, *questions_dropped, *fire_repaired, *fire_lost, *fire_repeated,
-            *subscriptions_cut;
+            *subscriptions_cut, *doors_closed;
         fw_gauge_t *gateways, *questions_waiting, *fire_missing;
     } metrics;
     fw_log_limit_t refusals_logged;
@@ -96,6 +99,9 @@ void fw_broker_beacon(fw_broker_loop_t *self);
 /* Leaves out a beacon's number, on which every gateway looks at all its positions. */
 void fw_broker_alarm(void *loop);
 void fw_broker_on_subscription(fw_broker_loop_t *self, fw_bytes_t frame);
+
+/* doors.c: looks whether descriptors run out. */
+void fw_broker_watch_descriptors(fw_broker_loop_t *self);
 
 /* recovery.c: gateways. */
 void fw_broker_on_gateway(fw_broker_loop_t *self, const fw_peer_t *gateway, fw_bytes_t frame);

@@ -132,6 +132,8 @@ fw_cache_state_t fw_core_cache_state(const fw_core_t *self, int64_t now_us)
     for (const fw_loss_t *loss = cache->losses; loss; loss = loss->next)
         if (loss->reset)
             return FW_CACHE_STATE_UNCONFIRMED; /* reset before it was flushed */
+    /* A purge is owed whose event is out: who reads now may get what it has yet to remove. */
+    waits |= fw_dispatch_orphans(self->dispatch) > 0;
     return waits || cache->refused ? FW_CACHE_STATE_UNCONFIRMED : FW_CACHE_STATE_SETTLED;
 }
 

@@ -529,6 +529,11 @@ size_t fw_dispatch_queued(const fw_dispatch_t *self)
     return self->queued;
 }
 
+size_t fw_dispatch_orphans(const fw_dispatch_t *self)
+{
+    return self->orphans;
+}
+
 uint64_t fw_dispatch_given_up(const fw_dispatch_t *self)
 {
     return self->given_up;

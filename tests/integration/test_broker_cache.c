@@ -134,6 +134,7 @@ static void a_stop_closes_the_cache(void **state)
     zsock_t *worker = broker_dial(FW_SOCKET_DEALER_CONNECT, f->at.jobs);
     broker_say_hello(f, worker, FW_LINK_WORKER_UP, FW_LINK_WORKER_DOWN);
     broker_do_cache_action(f, worker, FW_CACHE_OPEN);
+    broker_wait_for_metric(f, "freshwire_broker_jobs_total{outcome=\"done\"} ", 1);
     assert_int_equal(pthread_create(&stopper, NULL, broker_stop_thread, f), 0);
     broker_do_cache_action(f, worker, FW_CACHE_CLOSE);
     assert_int_equal(pthread_join(stopper, NULL), 0);

@@ -63,6 +63,19 @@ static void a_clean_end_closes_the_cache_when_no_purge_is_owed(void **state)
     assert_true(fw_core_drained(f->core, 502 * MS));
 }
 
+static void who_is_reset_while_a_purge_is_owed_is_told_so(void **state)
+{
+    core_fixture_t *f = *state;
+    fw_core_worker(f->core, &core_worker, 10, 0);
+    core_end_action(f, 0, 0);
+    core_publish(f, 1, (core_call_t){"a", {"room:1"}, "t", FW_ACK_PURGED, &core_service}, 0);
+    assert_int_equal(fw_core_cache_state(f->core, 0), FW_CACHE_STATE_SETTLED);
+    fw_core_tick(f->core, 500 * MS);
+    assert_int_equal(fw_core_cache_state(f->core, 500 * MS), FW_CACHE_STATE_UNCONFIRMED);
+    core_done(f, 0, 501 * MS);
+    assert_int_equal(fw_core_cache_state(f->core, 501 * MS), FW_CACHE_STATE_SETTLED);
+}
+
 static void purges_that_fill_the_memory_become_one_flush(void **state)
 {
     core_fixture_t *f = *state;
@@ -206,6 +219,7 @@ int main(void)
         CASE(who_is_reset_before_the_cache_is_opened_is_told_so),
         CASE(a_cache_that_cannot_be_opened_stays_unconfirmed),
         CASE(a_clean_end_closes_the_cache_when_no_purge_is_owed),
+        CASE(who_is_reset_while_a_purge_is_owed_is_told_so),
         CASE(purges_that_fill_the_memory_become_one_flush),
         CASE(a_channel_that_holds_waits_longer_than_others),
         CASE(holding_ends_flagged_when_its_own_time_is_up),
