@@ -42,7 +42,7 @@ from freshwire.events import (
 )
 
 from ._http import HttpPublisher
-from ._settings import Settings, settings_from_env
+from ._settings import Curve, Settings, settings_from_env
 
 if TYPE_CHECKING:
     from ._async import AsyncPublisher
@@ -76,6 +76,7 @@ __all__ = [
     "BROADCAST",
     "AsyncPublisher",
     "ClosedError",
+    "Curve",
     "Event",
     "HttpPublisher",
     "Invalidate",

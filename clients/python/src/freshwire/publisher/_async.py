@@ -133,6 +133,7 @@ class _Session:
             randomness=random.Random(),
         )
         self._endpoint = settings.endpoint
+        self._curve = settings.curve
         self._loop = loop
         self._process = os.getpid()
         self._awake = asyncio.Event()
@@ -173,7 +174,9 @@ class _Session:
     async def _run(self) -> None:
         connection: Connection | None = None
         try:
-            connection = Connection(self._endpoint, watch=self._watch, unwatch=self._unwatch)
+            connection = Connection(
+                self._endpoint, curve=self._curve, watch=self._watch, unwatch=self._unwatch
+            )
             await self._serve(connection)
         except asyncio.CancelledError:
             raise

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import zmq
 
 from ._link import Link
+from ._settings import Curve
 from ._wire import REPLY_SIZE_MAX, encode_goodbye
 
 RECEIVE_BUDGET = 256
@@ -33,12 +34,16 @@ class Connection:
         self,
         endpoint: str,
         *,
+        curve: Curve | None = None,
         watch: Callable[[int], None] = lambda fd: None,
         unwatch: Callable[[int], None] = lambda fd: None,
     ) -> None:
         """`watch` and `unwatch` hear of the descriptors that become readable (edge-triggered, as
         ZMQ_FD is)."""
         self._endpoint = endpoint
+        self._curve = curve
+        self._server_key = -1
+        self._heard = False
         self._watch = watch
         self._unwatch = unwatch
         # One of its own: at exit it is terminated without waiting for anybody else's sockets.
@@ -61,12 +66,26 @@ class Connection:
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
         socket.setsockopt(zmq.CONNECT_TIMEOUT, 2000)
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        if self._curve is not None:
+            self._secure(socket, self._curve)
         self._socket = socket
         self._monitor = socket.get_monitor_socket(_BROKEN)
         self._monitor.setsockopt(zmq.LINGER, 0)
         socket.connect(self._endpoint)
         self._watch(socket.fileno())
         self._watch(self._monitor.fileno())
+
+    def _secure(self, socket: zmq.Socket[bytes], curve: Curve) -> None:
+        """A socket trusts one server key: after one that met nobody, the next one is tried."""
+        if not self._heard:
+            self._server_key += 1
+        self._heard = False
+        secret_key = curve.secret_key.encode()
+        server_keys = curve.server_keys
+        socket.setsockopt(zmq.CURVE_SECRETKEY, secret_key)
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, zmq.curve_public(secret_key))
+        server_key = server_keys[self._server_key % len(server_keys)]
+        socket.setsockopt(zmq.CURVE_SERVERKEY, server_key.encode())
 
     def close(self, linger_ms: int = 0) -> None:
         if self._socket is None or self._monitor is None:
@@ -107,6 +126,7 @@ class Connection:
                 break
             # A message of several frames is none of the broker's: let the decoder count it.
             frames.append(parts[0] if len(parts) == 1 else b"")
+            self._heard = True
         return frames, False
 
     def readable(self) -> bool:

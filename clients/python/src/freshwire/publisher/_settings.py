@@ -12,12 +12,34 @@ from pathlib import Path
 from typing import Any
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:7002"
+_CURVE_KEY = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
 _ZMQ_ENDPOINT = re.compile(r"tcp://\S+:\d+|(ipc|inproc)://\S+")
 
 
 def _default_name() -> str:
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
     return f"{program}:{os.getpid()}"[:128]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Keys of the link to the broker, each 40 characters of `freshwire keys`."""
+
+    secret_key: str = field(repr=False)
+    """This publisher's own; the broker knows the public one (security.peers)."""
+    server_keys: tuple[str, ...] | str
+    """The broker's public key; several while it gets a new one."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.server_keys, str):
+            object.__setattr__(self, "server_keys", (self.server_keys,))
+        if not _CURVE_KEY.fullmatch(self.secret_key):
+            raise ValueError("the secret key of the link is not 40 characters of Z85")
+        if not self.server_keys:
+            raise ValueError("a link with keys needs the broker's public key")
+        for key in self.server_keys:
+            if not _CURVE_KEY.fullmatch(key):
+                raise ValueError(f"not a public key of 40 characters of Z85: {key!r}")
 
 
 @dataclass(frozen=True)
@@ -37,6 +59,8 @@ class Settings:
     """Seconds that close() waits for what is on its way."""
     key: str = field(default="", repr=False)
     """Bearer key of POST /v1/events (HTTP only)."""
+    curve: Curve | None = None
+    """Keys of the link (ZeroMQ only); without them the broker must accept links in the clear."""
 
     def __post_init__(self) -> None:
         if not self.endpoint:
@@ -53,10 +77,17 @@ class Settings:
         return self
 
 
+def _value_or_file(environ: Mapping[str, str], name: str) -> str:
+    if environ.get(f"{name}_FILE"):
+        return Path(environ[f"{name}_FILE"]).read_text(encoding="utf-8")
+    return environ.get(name, "")
+
+
 def settings_from_env(
     options: Mapping[str, Any], environ: Mapping[str, str] = os.environ
 ) -> dict[str, Any]:
-    """The options, completed from FRESHWIRE_PUBLISH_{ENDPOINT,TIMEOUT,KEY,KEY_FILE}. Empty means
+    """The options, completed from FRESHWIRE_PUBLISH_{ENDPOINT,TIMEOUT,KEY,KEY_FILE} and, for the
+    keys of the link, FRESHWIRE_SECURITY_{SECRET_KEY,SERVER_KEYS}, each also with _FILE. Empty means
     unset."""
     found: dict[str, Any] = {}
     if environ.get("FRESHWIRE_PUBLISH_ENDPOINT"):
@@ -69,4 +100,9 @@ def settings_from_env(
         )
     elif environ.get("FRESHWIRE_PUBLISH_KEY"):
         found["key"] = environ["FRESHWIRE_PUBLISH_KEY"]
+    secret_key = _value_or_file(environ, "FRESHWIRE_SECURITY_SECRET_KEY").strip()
+    if secret_key:
+        server_keys = _value_or_file(environ, "FRESHWIRE_SECURITY_SERVER_KEYS")
+        keys = tuple(key for key in re.split(r"[,\s]+", server_keys) if key)
+        found["curve"] = Curve(secret_key, keys)
     return {**found, **{name: value for name, value in options.items() if value is not None}}

@@ -152,6 +152,7 @@ class _Worker:
             randomness=random.Random(),
         )
         self._endpoint = settings.endpoint
+        self._curve = settings.curve
         self._lock = threading.Lock()  # guards the link, what settles, and the two below
         self._settled: list[tuple[Future[Receipt], Outcome]] = []
         self._stop_at: float | None = None
@@ -208,7 +209,7 @@ class _Worker:
 
     def _run(self) -> None:
         try:
-            connection = Connection(self._endpoint)
+            connection = Connection(self._endpoint, curve=self._curve)
             try:
                 self._serve(connection)
             finally:
