@@ -21,7 +21,7 @@ install(EXPORT freshwire NAMESPACE freshwire:: DESTINATION ${FW_CONFIG_FOLDER} C
 
 foreach(folder proto runtime cache)
   install(DIRECTORY ${folder}/ DESTINATION ${FW_INCLUDE_FOLDER}/${folder} COMPONENT development
-    FILES_MATCHING PATTERN "*.h" PATTERN "*_internal.h" EXCLUDE PATTERN lua EXCLUDE PATTERN freshwire EXCLUDE
+    FILES_MATCHING PATTERN "*.h" PATTERN "*_internal.h" EXCLUDE PATTERN cache/batch.h EXCLUDE PATTERN lua EXCLUDE PATTERN freshwire EXCLUDE
     PATTERN runtime/context.h EXCLUDE PATTERN runtime/json.h EXCLUDE PATTERN runtime/log_route.h EXCLUDE)
 endforeach()
 install(FILES clients/c/publisher.h clients/c/fire.h DESTINATION ${FW_INCLUDE_FOLDER}/clients/c COMPONENT development)
@@ -36,8 +36,10 @@ install(FILES ${PROJECT_BINARY_DIR}/freshwireConfig.cmake ${PROJECT_BINARY_DIR}/
 
 # For services that are built without CMake. The prefix is found from the file's own place, so a tree can be moved.
 file(RELATIVE_PATH FW_PC_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
-configure_file(cmake/freshwire.pc.in ${PROJECT_BINARY_DIR}/freshwire.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/freshwire.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
+foreach(module freshwire freshwire-cache)
+  configure_file(cmake/${module}.pc.in ${PROJECT_BINARY_DIR}/${module}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${module}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
+endforeach()
 
 install(TARGETS freshwire RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
 install(FILES cli/freshwire.yaml DESTINATION ${CMAKE_INSTALL_DATADIR}/freshwire COMPONENT runtime)

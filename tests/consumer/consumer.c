@@ -47,7 +47,8 @@ int main(void)
     }
 
     const uint8_t nil[] = {0xc0};
-    fw_cache_entry_t entry = {.payload = {nil, sizeof nil}};
+    fw_cache_entry_t entry = {.payload = {nil, sizeof nil}, .stamps_count = 1};
+    entry.stamps[0].stamp = 1; /* of the cache epoch */
     uint8_t *bytes = NULL;
     size_t size = 0;
     int result = fw_cache_entry_encode(&entry, &bytes, &size);
