@@ -24,6 +24,41 @@ static bool read_position(const json_t *object, fw_position_t *ret_position)
            fw_offset_parse(fw_text(text_of(object, "offset")), &ret_position->offset) == 0;
 }
 
+/* --- the page */
+
+/* P3: nothing older than what it was told. While a purge is owed only the refetch that its event
+ * asks for can be promised: it bypasses the cache. */
+static void fetch(sim_browser_t *self, sim_truth_t *truth, size_t object, uint64_t fresh,
+                  bool bypass)
+{
+    uint32_t version = sim_backend_read(self->backend, object, fresh, bypass);
+    bool owed = version < self->backend->committed[object] && sim_truth_owed(truth, object) > 0;
+    if (version < self->told[object] && !owed)
+        sim_violation(truth, "browser %zu: reads version %u of an object of which it knows %u",
+                      self->number, version, self->told[object]);
+    self->screen[object] = version;
+    self->excused[object] = owed;
+    self->excuses += owed;
+}
+
+static void fetch_channel(sim_browser_t *self, sim_truth_t *truth, size_t channel, bool bypass)
+{
+    for (size_t object = channel; object < SIM_OBJECTS; object += SIM_CHANNELS)
+        fetch(self, truth, object, 0, bypass);
+}
+
+void sim_browser_check_screen(sim_browser_t *self, sim_truth_t *truth)
+{
+    for (size_t i = 0; i < self->places_count; i++)
+        for (size_t object = self->places[i].channel; object < SIM_OBJECTS; object += SIM_CHANNELS)
+            if (self->screen[object] != self->backend->committed[object] && !self->excused[object])
+                sim_violation(truth, "browser %zu: shows version %u of object %zu, which is at %u",
+                              self->number, self->screen[object], object,
+                              self->backend->committed[object]);
+}
+
+/* --- messages */
+
 static void on_subscribed(sim_browser_t *self, sim_truth_t *truth, const json_t *item)
 {
     fw_position_t position;
@@ -39,6 +74,7 @@ static void on_subscribed(sim_browser_t *self, sim_truth_t *truth, const json_t 
             sim_violation(truth, "browser %zu: recovered without a position", self->number);
         place->position = position;
         place->known = true;
+        fetch_channel(self, truth, place->channel, false);
     } else if (!recovered) {
         place->broken = true;
     } else if (position.epoch != place->position.epoch ||
@@ -62,9 +98,20 @@ static void on_welcome(sim_browser_t *self, sim_truth_t *truth, const json_t *me
         sim_violation(truth, "browser %zu: welcome does not name every channel", self->number);
 }
 
+/* P5: what was lost with an epoch was flushed from the cache before, unless the reset is marked. */
+static void check_flushed(sim_browser_t *self, sim_truth_t *truth, size_t channel, uint64_t epoch)
+{
+    const uint32_t *gone = sim_truth_gone(truth, channel, epoch);
+    for (size_t object = channel; object < SIM_OBJECTS; object += SIM_CHANNELS)
+        if (self->screen[object] < gone[object])
+            sim_violation(truth, "browser %zu: was reset, and reads version %u where %u is lost",
+                          self->number, self->screen[object], gone[object]);
+}
+
 static void on_reset(sim_browser_t *self, sim_truth_t *truth, const json_t *message)
 {
     fw_position_t position;
+    bool through_cache = strcmp(text_of(message, "reason"), "epoch") == 0;
     sim_place_t *place = find_place(self, sim_channel_index(text_of(message, "channel")));
     if (!place || !read_position(message, &position)) {
         sim_violation(truth, "browser %zu: reset of a channel that it does not have", self->number);
@@ -74,18 +121,30 @@ static void on_reset(sim_browser_t *self, sim_truth_t *truth, const json_t *mess
     place->known = true;
     place->broken = false;
     self->resets++;
+    self->doubtful += strcmp(text_of(message, "reason"), "unconfirmed") == 0;
+    fetch_channel(self, truth, place->channel, !through_cache);
+    if (through_cache)
+        check_flushed(self, truth, place->channel, position.epoch);
 }
 
-/* P1: an event that is not flagged was purged before, and its token is not older than the purge. */
+/* P1: an event that is not flagged was purged before. P3: its refetch finds it. */
 static void check_purge(sim_browser_t *self, sim_truth_t *truth, const json_t *message,
                         uint32_t number)
 {
+    const sim_event_t *event = &truth->events[number];
     uint64_t fresh = 0;
-    if (!truth->purges[number] || json_is_true(json_object_get(message, "unconfirmed")))
+    bool unconfirmed = json_is_true(json_object_get(message, "unconfirmed"));
+    if (!event->purges)
         return;
-    if (fw_offset_parse(fw_text(text_of(message, "fresh")), &fresh) < 0 ||
-        truth->purged_at[number] == 0 || fresh < truth->purged_at[number])
+    if (!unconfirmed &&
+        (fw_offset_parse(fw_text(text_of(message, "fresh")), &fresh) < 0 || event->purged_at == 0))
         sim_violation(truth, "browser %zu: event %u before its purge", self->number, number);
+    if (number > self->told[event->object])
+        self->told[event->object] = number;
+    fetch(self, truth, event->object, fresh, unconfirmed);
+    if (self->screen[event->object] < number)
+        sim_violation(truth, "browser %zu: refetch for event %u finds %u", self->number, number,
+                      self->screen[event->object]);
 }
 
 static void on_event(sim_browser_t *self, sim_truth_t *truth, const json_t *message)
@@ -106,9 +165,11 @@ static void on_event(sim_browser_t *self, sim_truth_t *truth, const json_t *mess
                       sim_channel_name(channel), (unsigned long long)place->position.offset,
                       (unsigned long long)position.offset);
     place->position = position;
-    if (sim_truth_at(truth, channel, position) != number)
+    if (sim_truth_at(truth, channel, position) != number || number >= SIM_EVENTS_MAX) {
         sim_violation(truth, "browser %zu: event %u is not what was released there", self->number,
                       number);
+        return;
+    }
     check_purge(self, truth, message, number);
     self->events++;
 }

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "proto/codec.h"
-#include "tests/simulation/truth.h"
+#include "tests/simulation/backend.h"
 
 enum { SIM_BROWSER_CHANNELS_MAX = 4 };
 
@@ -20,10 +20,16 @@ typedef struct {
     sim_place_t places[SIM_BROWSER_CHANNELS_MAX];
     size_t places_count;
     bool welcomed;
-    uint64_t events, resets;
+    sim_backend_t *backend;       /* what it fetches from */
+    uint32_t screen[SIM_OBJECTS]; /* versions shown, 0 = none */
+    uint32_t told[SIM_OBJECTS];   /* newest event heard of */
+    bool excused[SIM_OBJECTS];    /* read while a purge was owed */
+    uint64_t events, resets, doubtful, excuses;
 } sim_browser_t;
 
 /* Reads what a gateway wrote: whole WebSocket frames. */
 void sim_browser_read(sim_browser_t *self, sim_truth_t *truth, fw_bytes_t bytes);
+/* Everything has come to rest: it shows what the database has, in all its channels. */
+void sim_browser_check_screen(sim_browser_t *self, sim_truth_t *truth);
 /* The connection is lost; positions stay. */
 void sim_browser_disconnected(sim_browser_t *self);

@@ -13,7 +13,7 @@ static void gateway_send(world_t *w, size_t number, sim_kind_t kind, fw_bytes_t 
 {
     gateway_t *gateway = &w->gateways[number];
     int64_t at_us = w->now_us + sim_between(w, 100, kind == SIM_SUBSCRIBE ? 8 * MS : 3 * MS);
-    if (kind == SIM_REQUEST && sim_in_faults(w) && sim_dice(w, w->loss))
+    if (kind == SIM_REQUEST && sim_fault(w, SIM_FAULT_LOSS, w->loss))
         return;
     /* Subscriptions keep their order; questions go another way, and may overtake them. */
     if (kind == SIM_SUBSCRIBE) {
@@ -65,6 +65,8 @@ static void drop_resets(world_t *w, browser_t *browser, fw_bytes_t bytes)
         return;
     }
     sim_browser_read(&browser->knows, &w->truth, bytes);
+    if (w->bug == SIM_BUG_TWICE && sim_dice(w, 20) && !memmem(bytes.data, bytes.size, "\"fw.", 4))
+        sim_browser_read(&browser->knows, &w->truth, bytes);
 }
 
 static void flush(world_t *w, gateway_t *gateway, fw_session_t *session)
@@ -75,7 +77,7 @@ static void flush(world_t *w, gateway_t *gateway, fw_session_t *session)
         return; /* marked again when it drains */
     while (fw_gather_next(gateway->gather, session, FW_GATHER_BYTES_MAX, &output)) {
         drop_resets(w, browser, output.bytes);
-        if (sim_in_faults(w) && sim_dice(w, w->chaos)) {
+        if (sim_fault(w, SIM_FAULT_BROWSER_SLOW, w->chaos)) {
             browser->blocked_us = w->now_us + sim_between(w, 10 * MS, 2000 * MS);
             return;
         }
@@ -90,6 +92,8 @@ void sim_run_gateway(world_t *w, size_t number)
     fw_topic_change_t change;
     fw_session_t *session;
     uint32_t fence;
+    if (gateway->awake_us > w->now_us)
+        return;
     if (gateway->connected) {
         while (fw_hub_next_change(gateway->hub, &change))
             subscribe(w, number, change.subscribe, change.topic, FW_TOPIC_SIZE);
@@ -129,8 +133,10 @@ static void gateway_delivery(world_t *w, gateway_t *gateway, fw_bytes_t body)
 {
     fw_delivery_t delivery;
     fw_refusal_t refusal;
-    if (fw_codec_decode_delivery(w->in, body, &delivery, &refusal) < 0)
+    if (fw_codec_decode_delivery(w->in, body, &delivery, &refusal) < 0) {
+        sim_violation(&w->truth, "a delivery is refused: %s %s", refusal.field, refusal.reason);
         return;
+    }
     fw_channel_t *channel = fw_hub_find(gateway->hub, delivery.channel);
     if (!channel || fw_sync_knows(&channel->sync, delivery.position))
         return;
@@ -142,11 +148,15 @@ static void gateway_beacon(world_t *w, gateway_t *gateway, fw_bytes_t body)
 {
     fw_beacon_t beacon;
     fw_refusal_t refusal;
-    if (fw_codec_decode_beacon(w->in, body, &beacon, &refusal) < 0)
+    if (fw_codec_decode_beacon(w->in, body, &beacon, &refusal) < 0) {
+        sim_violation(&w->truth, "a beacon is refused: %s %s", refusal.field, refusal.reason);
         return;
+    }
     if (gateway->last_beacon && beacon.number != gateway->last_beacon + 1 &&
-        w->bug != SIM_BUG_NO_AUDIT)
+        w->bug != SIM_BUG_NO_AUDIT) {
+        sim_trace(w, "gateway %zu missed a beacon", (size_t)(gateway - w->gateways));
         fw_hub_suspect(gateway->hub);
+    }
     gateway->last_beacon = beacon.number;
 }
 
@@ -178,6 +188,7 @@ static void gateway_replay(world_t *w, gateway_t *gateway, const fw_replay_reply
         return;
     for (; replay.count < reply_of->deliveries_count; replay.count++)
         entries[replay.count] = make_entry(w, &reply_of->deliveries[replay.count]);
+    fw_hub_doubt(channel, reply_of->unconfirmed);
     fw_hub_replayed(gateway->hub, channel, &replay);
 }
 
@@ -194,9 +205,11 @@ void sim_gateway_reply(world_t *w, const sim_packet_t *packet)
         const fw_positions_reply_t *positions = &message.positions_reply;
         for (size_t i = 0; i < positions->positions_count; i++) {
             fw_channel_t *channel = fw_hub_find(gateway->hub, positions->positions[i].channel);
-            if (channel)
-                fw_hub_position(gateway->hub, channel, positions->request_id,
-                                positions->positions[i].position);
+            if (!channel)
+                continue;
+            fw_hub_doubt(channel, positions->unconfirmed);
+            fw_hub_position(gateway->hub, channel, positions->request_id,
+                            positions->positions[i].position);
         }
     }
 }

@@ -11,8 +11,11 @@ typedef enum {
     SIM_REQUEST,   /* gateway → broker, control link */
     SIM_PUBLISH,   /* publisher → broker */
     SIM_ACK,       /* broker → publisher */
-    SIM_JOB,       /* broker → worker: number is the event, id the job */
+    SIM_FIRE,      /* fire-and-forget publisher → broker */
+    SIM_ASK,       /* broker → fire-and-forget publisher */
+    SIM_JOB,       /* broker → worker: number is the event, id the job, action what else to do */
     SIM_DONE,      /* worker → broker: number is the Redis time, id the job; 0 = failed */
+    SIM_PURGE,     /* a planted bug: number is the event that a worker purges now */
 } sim_kind_t;
 
 typedef struct {
@@ -22,6 +25,8 @@ typedef struct {
     size_t peer;         /* number of the gateway, publisher or worker */
     uint64_t connection; /* a packet of an older connection is lost */
     uint64_t id, number;
+    int action;
+    bool again;       /* waits at its receiver, and comes once more */
     fw_bytes_t bytes; /* owned */
 } sim_packet_t;
 

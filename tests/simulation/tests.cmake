@@ -1,8 +1,6 @@
-fw_test_program(test_simulation ${PROJECT_SOURCE_DIR}/tests/simulation/test_simulation.c fw::broker fw::gateway)
-target_sources(test_simulation PRIVATE ${PROJECT_SOURCE_DIR}/tests/simulation/world.c
-  ${PROJECT_SOURCE_DIR}/tests/simulation/broker_side.c ${PROJECT_SOURCE_DIR}/tests/simulation/gateway_side.c
-  ${PROJECT_SOURCE_DIR}/tests/simulation/service_side.c
-  ${PROJECT_SOURCE_DIR}/tests/simulation/browser.c ${PROJECT_SOURCE_DIR}/tests/simulation/network.c
-  ${PROJECT_SOURCE_DIR}/tests/simulation/truth.c)
+fw_test_program(test_simulation ${CMAKE_CURRENT_LIST_DIR}/test_simulation.c fw::broker fw::gateway fw::workers)
+foreach(part world broker_side gateway_side service_side backend browser network report truth)
+  target_sources(test_simulation PRIVATE ${CMAKE_CURRENT_LIST_DIR}/${part}.c)
+endforeach()
 add_test(NAME simulation.world COMMAND test_simulation)
 set_tests_properties(simulation.world PROPERTIES LABELS unit TIMEOUT 600 ENVIRONMENT "${FW_TEST_ENVIRONMENT}")

@@ -31,6 +31,18 @@ void sim_truth_clear(sim_truth_t *self)
     *self = (sim_truth_t){0};
 }
 
+/* Once in each channel and life of the broker: what the next broker is sent again is new to it. */
+static void check_once(sim_truth_t *self, size_t channel, uint32_t number)
+{
+    for (size_t i = self->releases_count[channel]; i-- > 0;) {
+        const sim_release_t *release = &self->releases[channel][i];
+        if (release->life != self->life)
+            return;
+        if (release->number == number)
+            sim_violation(self, "%s: event %u was released twice", names[channel], number);
+    }
+}
+
 void sim_truth_released(sim_truth_t *self, size_t channel, fw_position_t position, uint32_t number)
 {
     size_t count = self->releases_count[channel];
@@ -40,13 +52,14 @@ void sim_truth_released(sim_truth_t *self, size_t channel, fw_position_t positio
             sim_violation(self, "%s: released %llu after %llu", names[channel],
                           (unsigned long long)position.offset, (unsigned long long)last->offset);
     }
+    check_once(self, channel, number);
     if (count == self->releases_capacity[channel]) {
         self->releases_capacity[channel] = count ? count * 2 : 64;
         self->releases[channel] = fw_realloc(
             self->releases[channel], self->releases_capacity[channel], sizeof(sim_release_t));
     }
     self->releases[channel][self->releases_count[channel]++] =
-        (sim_release_t){position.epoch, position.offset, number};
+        (sim_release_t){position.epoch, position.offset, number, self->life};
 }
 
 uint32_t sim_truth_at(const sim_truth_t *self, size_t channel, fw_position_t position)
@@ -57,6 +70,59 @@ uint32_t sim_truth_at(const sim_truth_t *self, size_t channel, fw_position_t pos
             return release->number;
     }
     return UINT32_MAX;
+}
+
+void sim_truth_new_era(sim_truth_t *self, bool new_life)
+{
+    if (self->era + 1 == SIM_ERAS_MAX) {
+        sim_violation(self, "there are more resets of everything than the simulation counts");
+        return;
+    }
+    uint32_t *gone = self->gone[++self->era];
+    self->life += new_life;
+    for (uint32_t n = 1; n <= self->numbers; n++) {
+        sim_event_t *event = &self->events[n];
+        bool settled = event->released || event->lost || (new_life && event->acknowledged);
+        if (event->purges && settled)
+            gone[event->object] = n;
+        if (new_life)
+            event->accepted_us = 0;
+    }
+}
+
+void sim_truth_told(sim_truth_t *self, size_t channel, uint64_t epoch)
+{
+    size_t count = self->epochs_count[channel];
+    for (size_t i = 0; i < count; i++)
+        if (self->epochs[channel][i].epoch == epoch)
+            return;
+    if (count < SIM_ERAS_MAX)
+        self->epochs[channel][self->epochs_count[channel]++] = (sim_epoch_t){epoch, self->era};
+}
+
+const uint32_t *sim_truth_gone(const sim_truth_t *self, size_t channel, uint64_t epoch)
+{
+    for (size_t i = 0; i < self->epochs_count[channel]; i++)
+        if (self->epochs[channel][i].epoch == epoch)
+            return self->gone[self->epochs[channel][i].era];
+    return self->gone[0];
+}
+
+void sim_truth_flushed(sim_truth_t *self, uint64_t redis_time)
+{
+    for (uint32_t n = 1; n <= self->numbers; n++)
+        if (self->events[n].purged_at == 0)
+            self->events[n].purged_at = redis_time;
+}
+
+size_t sim_truth_owed(const sim_truth_t *self, size_t object)
+{
+    size_t owed = 0;
+    for (uint32_t n = 1; n <= self->numbers; n++) {
+        const sim_event_t *event = &self->events[n];
+        owed += event->unconfirmed && event->object == object && event->purged_at == 0;
+    }
+    return owed;
 }
 
 void sim_violation(sim_truth_t *self, const char *format, ...)

@@ -1,6 +1,7 @@
 /* world.c - see world.h.   SPDX-License-Identifier: MPL-2.0 */
 #include "tests/simulation/world.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,14 +19,25 @@ int64_t sim_between(world_t *w, int64_t low, int64_t high)
     return low + (int64_t)fw_random_below(&w->random, (uint64_t)(high - low + 1));
 }
 
-bool sim_in_faults(const world_t *w)
+/* The dice fall even when the fault is left out, so that the rest of the world stays as it is for a
+ * while. */
+bool sim_fault(world_t *w, unsigned fault, unsigned per_mille)
 {
-    return w->now_us < FAULTS_US;
+    return w->now_us < FAULTS_US && sim_dice(w, per_mille) && !(w->options.without & fault);
 }
 
-uint64_t sim_redis_us(const world_t *w)
+void sim_trace(world_t *w, const char *format, ...)
 {
-    return (uint64_t)w->now_us + 1000000;
+    va_list arguments;
+    if (!w->options.traced)
+        return;
+    char *line = w->report->trace[w->report->lines++ % SIM_TRACE_LINES];
+    int size = snprintf(line, SIM_TRACE_SIZE, "%7.1f ", (double)w->now_us / MS);
+    va_start(arguments, format);
+    (void)vsnprintf(line + size, SIM_TRACE_SIZE - (size_t)size, format, arguments);
+    va_end(arguments);
+    if (w->options.told)
+        printf("  %s\n", line);
 }
 
 fw_peer_t sim_peer_of(char kind, size_t number, uint64_t life)
@@ -41,6 +53,7 @@ static void disconnect_gateway(world_t *w, size_t number, int64_t up_us)
     gateway->connected = false;
     gateway->connection++;
     gateway->topics_count = 0;
+    gateway->on_the_way = 0;
     gateway->up_us = up_us;
     gateway->last_beacon = 0;
 }
@@ -107,43 +120,87 @@ static void enter_browser(world_t *w, browser_t *browser)
     fw_hub_await(gateway->hub, browser->session);
 }
 
-static void crash_broker(world_t *w)
+static void end_broker(world_t *w, const char *how)
 {
-    fw_core_destroy(&w->core);
+    sim_trace(w, "broker %s", how);
+    sim_end_broker(w);
     w->broker_up_us = w->now_us + sim_between(w, 50 * MS, 1500 * MS);
-    w->figures->crashes++;
     for (size_t g = 0; g < GATEWAYS; g++)
         disconnect_gateway(w, g, w->broker_up_us + sim_between(w, 0, 300 * MS));
 }
 
+static void strike_broker(world_t *w)
+{
+    if (!w->core)
+        return;
+    if (sim_fault(w, SIM_FAULT_BROKER_CRASH, 100)) {
+        end_broker(w, "crashes");
+        w->figures->crashes++;
+    } else if (sim_fault(w, SIM_FAULT_BROKER_STOP, 150) && !w->draining) {
+        sim_trace(w, "broker is told to stop");
+        w->draining = true;
+        w->drained_us = w->now_us + DRAIN_US;
+        w->figures->stops++;
+        fw_core_drain(w->core);
+    }
+}
+
+static void strike_gateway(world_t *w, size_t number)
+{
+    gateway_t *gateway = &w->gateways[number];
+    if (gateway->running && sim_fault(w, SIM_FAULT_GATEWAY_CRASH, 100)) {
+        sim_trace(w, "gateway %zu crashes", number);
+        stop_gateway(w, number, w->now_us + sim_between(w, 50 * MS, 1000 * MS));
+        w->figures->crashes++;
+    } else if (gateway->running && sim_fault(w, SIM_FAULT_GATEWAY_SLOW, 200)) {
+        sim_trace(w, "gateway %zu stands still", number);
+        gateway->awake_us = w->now_us + sim_between(w, 100 * MS, 2500 * MS);
+    } else if (gateway->connected && sim_fault(w, SIM_FAULT_LINK, 500)) {
+        sim_trace(w, "gateway %zu loses its links", number);
+        disconnect_gateway(w, number, w->now_us + sim_between(w, 10 * MS, 600 * MS));
+        w->figures->breaks++;
+    }
+}
+
+static void strike_redis(world_t *w)
+{
+    if (sim_fault(w, SIM_FAULT_REDIS, 30)) {
+        sim_trace(w, "redis is restarted and empty");
+        sim_backend_empty(&w->backend);
+    } else if (sim_fault(w, SIM_FAULT_REDIS, 100)) {
+        sim_trace(w, "redis is away");
+        w->redis_back_us = w->now_us + sim_between(w, 100 * MS, 2500 * MS);
+    }
+}
+
 static void strike(world_t *w)
 {
-    if (!sim_in_faults(w) || !sim_dice(w, w->chaos))
+    if (w->now_us >= FAULTS_US || !sim_dice(w, w->chaos))
         return;
     size_t number = fw_random_below(&w->random, GATEWAYS);
-    gateway_t *gateway = &w->gateways[number];
     browser_t *browser = &w->browsers[fw_random_below(&w->random, BROWSERS)];
+    fire_t *fire = &w->fires[fw_random_below(&w->random, FIRE_PUBLISHERS)];
     switch (fw_random_below(&w->random, 8)) {
     case 0:
-        if (w->core && sim_dice(w, 200))
-            crash_broker(w);
+        strike_broker(w);
         break;
     case 1:
-        if (gateway->running && sim_dice(w, 300)) {
-            stop_gateway(w, number, w->now_us + sim_between(w, 50 * MS, 1000 * MS));
-            w->figures->crashes++;
-        }
-        break;
     case 2:
     case 3:
-        if (gateway->connected) {
-            disconnect_gateway(w, number, w->now_us + sim_between(w, 10 * MS, 600 * MS));
-            w->figures->breaks++;
-        }
+        strike_gateway(w, number);
+        break;
+    case 4:
+        strike_redis(w);
+        break;
+    case 5:
+        if (sim_fault(w, SIM_FAULT_LINK, 300))
+            fire->life = 0;
         break;
     default:
-        leave_browser(w, browser);
-        w->figures->breaks++;
+        if (sim_fault(w, SIM_FAULT_BROWSER, 1000)) {
+            leave_browser(w, browser);
+            w->figures->breaks++;
+        }
     }
 }
 
@@ -169,33 +226,42 @@ static void revive(world_t *w)
     }
 }
 
-static void tick(world_t *w)
+static void tick_broker(world_t *w)
 {
-    for (size_t i = 0; w->core && i < WORKERS; i++) {
+    for (size_t i = 0; i < WORKERS; i++) {
         fw_peer_t peer = sim_peer_of('w', i, 0);
-        if (!w->worker_up[i] && (!sim_in_faults(w) || sim_dice(w, 10)))
+        if (!w->worker_up[i] && (w->now_us >= FAULTS_US || sim_dice(w, 10)))
             w->worker_up[i] = true;
         if (w->worker_up[i])
             fw_core_worker(w->core, &peer, 4, w->now_us);
     }
-    if (w->core) {
-        fw_core_tick(w->core, w->now_us);
-        for (size_t p = 0; p < PUBLISHERS; p++) {
-            fw_peer_t peer = sim_peer_of('p', p, 0);
-            (void)fw_core_publisher_seen(w->core, &peer, w->now_us);
-            sim_run_publisher(w, p);
-        }
+    sim_run_broker(w);
+    if (w->draining && (fw_core_drained(w->core, w->now_us) || w->now_us >= w->drained_us)) {
+        end_broker(w, "has stopped");
+        return;
     }
-    if (w->core && w->now_us >= w->beacon_us) {
-        fw_beacon_t beacon = {.number = ++w->beacons};
+    for (size_t p = 0; p < PUBLISHERS; p++)
+        sim_run_publisher(w, p);
+    if (w->now_us >= w->beacon_us) {
+        uint8_t incarnation[FW_INCARNATION_SIZE] = {(uint8_t)w->truth.life};
+        fw_beacon_t beacon = {{incarnation, sizeof incarnation}, ++w->beacons, 1};
         fw_bytes_t frame = fw_codec_encode_beacon_frame(w->out, &beacon);
         w->beacon_us = w->now_us + BEACON_US;
         for (size_t g = 0; g < GATEWAYS; g++)
             sim_send_to_gateway(w, g, SIM_EVENT, frame);
     }
+}
+
+static void tick(world_t *w)
+{
+    sim_backend_run(&w->backend, w->now_us);
+    if (w->core)
+        tick_broker(w);
+    for (size_t f = 0; f < FIRE_PUBLISHERS; f++)
+        sim_run_fire(w, f);
     for (size_t g = 0; g < GATEWAYS; g++) {
         gateway_t *gateway = &w->gateways[g];
-        if (!gateway->running)
+        if (!gateway->running || gateway->awake_us > w->now_us)
             continue;
         fw_hub_tick(gateway->hub, w->now_us / MS);
         if (gateway->connected && w->now_us >= gateway->audit_us) {
@@ -206,16 +272,37 @@ static void tick(world_t *w)
     }
 }
 
+static bool is_current(world_t *w, const sim_packet_t *packet)
+{
+    switch (packet->kind) {
+    case SIM_EVENT:
+    case SIM_REPLY:
+    case SIM_SUBSCRIBE:
+    case SIM_REQUEST:
+        return w->core && w->gateways[packet->peer].connected &&
+               packet->connection == w->gateways[packet->peer].connection;
+    case SIM_FIRE:
+    case SIM_ASK:
+        return w->core && packet->connection == w->fires[packet->peer].connection;
+    case SIM_PUBLISH:
+    case SIM_ACK:
+        return w->core && packet->connection == w->truth.life;
+    case SIM_DONE: /* sent while the worker does not know yet that the broker is another one */
+        return w->core && (packet->connection == w->truth.life || sim_dice(w, 300));
+    case SIM_JOB: /* a worker does what it was given, whatever became of the broker */
+    case SIM_PURGE:
+        return true;
+    }
+    return false;
+}
+
 static void arrive(world_t *w, const sim_packet_t *packet)
 {
-    bool of_gateway = packet->kind == SIM_EVENT || packet->kind == SIM_REPLY ||
-                      packet->kind == SIM_SUBSCRIBE || packet->kind == SIM_REQUEST;
-    uint64_t current = of_gateway ? w->gateways[packet->peer].connection : w->broker_life;
-    if (packet->connection != current || !w->core ||
-        (of_gateway && !w->gateways[packet->peer].connected))
+    if (!is_current(w, packet))
         return;
     switch (packet->kind) {
     case SIM_EVENT:
+        w->gateways[packet->peer].on_the_way--;
         sim_gateway_event(w, packet);
         break;
     case SIM_REPLY:
@@ -233,11 +320,20 @@ static void arrive(world_t *w, const sim_packet_t *packet)
     case SIM_ACK:
         sim_publisher_ack(w, packet);
         break;
+    case SIM_FIRE:
+        sim_broker_fire(w, packet);
+        break;
+    case SIM_ASK:
+        sim_fire_asked(w, packet);
+        break;
     case SIM_JOB:
         sim_worker_job(w, packet);
         break;
     case SIM_DONE:
         sim_broker_done(w, packet);
+        break;
+    case SIM_PURGE:
+        sim_backend_purge(&w->backend, (uint32_t)packet->number);
         break;
     }
 }
@@ -264,6 +360,15 @@ static void check_complete(world_t *w)
                               (unsigned long long)visible.offset);
         }
     }
+    for (size_t i = 0; i < BROWSERS; i++)
+        sim_browser_check_screen(&w->browsers[i].knows, &w->truth);
+    for (size_t object = 0; object < SIM_OBJECTS; object++) {
+        if (sim_truth_owed(&w->truth, object) > 0)
+            sim_violation(&w->truth, "a purge of object %zu is owed for ever", object);
+        if (sim_backend_is_stale(&w->backend, object, w->backend.committed[object]))
+            sim_violation(&w->truth, "the cache serves an old version of object %zu for ever",
+                          object);
+    }
     for (size_t p = 0; p < PUBLISHERS; p++)
         for (size_t i = 0; i < w->publishers[p].count; i++)
             if (!w->publishers[p].events[i].acknowledged)
@@ -276,6 +381,7 @@ static void run(world_t *w)
     bool settled = false, renewed = false;
     for (w->now_us = 0; w->now_us < END_US && !w->truth.violation[0]; w->now_us += STEP_US / 20) {
         sim_packet_t packet;
+        w->backend.now_us = w->now_us;
         bool at_step = w->now_us % STEP_US == 0;
         if (at_step) {
             strike(w);
@@ -303,43 +409,74 @@ static void run(world_t *w)
         check_complete(w);
 }
 
-bool sim_run(uint64_t seed, sim_bug_t bug, sim_figures_t *ret_figures, char *ret_violation,
-             size_t size)
+static void begin(world_t *w)
 {
-    world_t *w = fw_alloc(1, sizeof *w);
-    w->bug = bug;
-    w->random.state = seed;
-    w->figures = ret_figures;
+    static const uint32_t histories[] = {8, 200}, jobs[] = {3, 1000};
+    static const int64_t open_timeouts_us[] = {0, 500 * MS, 5000 * MS};
+    w->random.state = w->options.seed;
+    w->backend.truth = &w->truth;
+    w->backend.random.state = fw_random_next(&w->random);
     w->network = sim_network_new();
     w->metrics = fw_metrics_new();
     w->out = fw_codec_new();
     w->in = fw_codec_new();
+    w->spare = fw_codec_new();
     w->loss = (unsigned)fw_random_below(&w->random, 4) * 30;
     w->chaos = (unsigned)fw_random_below(&w->random, 4) * 40;
+    w->history_max = histories[sim_dice(w, 700)];
+    w->jobs_max = jobs[sim_dice(w, 600)];
+    w->open_timeout_us = open_timeouts_us[fw_random_below(&w->random, 3)];
+    for (size_t f = 0; f < FIRE_PUBLISHERS; f++)
+        w->fires[f].keeps = sim_dice(w, 500) ? 2 : EVENTS_A_PUBLISHER_MAX;
     for (size_t i = 0; i < BROWSERS; i++) {
         sim_browser_t *knows = &w->browsers[i].knows;
         knows->number = i;
+        knows->backend = &w->backend;
         knows->places_count = 1 + fw_random_below(&w->random, 3);
         for (size_t p = 0; p < knows->places_count; p++)
             knows->places[p].channel = (i + p) % SIM_CHANNELS;
     }
-    run(w);
-    bool kept = w->truth.violation[0] == '\0';
-    (void)snprintf(ret_violation, size, "%s", w->truth.violation);
+}
+
+static void end(world_t *w)
+{
     for (size_t i = 0; i < BROWSERS; i++) {
-        ret_figures->received += w->browsers[i].knows.events;
-        ret_figures->resets += w->browsers[i].knows.resets;
+        const sim_browser_t *knows = &w->browsers[i].knows;
+        w->figures->received += knows->events;
+        w->figures->resets += knows->resets;
+        w->figures->doubtful += knows->doubtful;
+        w->figures->excused += knows->excuses;
     }
+    w->figures->worlds++;
+    w->figures->reads += w->backend.reads;
+    w->figures->hits += w->backend.hits;
+    w->figures->flushes += w->backend.flushes;
     for (size_t g = 0; g < GATEWAYS; g++)
         if (w->gateways[g].running)
             stop_gateway(w, g, 0);
-    fw_core_destroy(&w->core);
+    sim_end_broker(w);
     fw_policies_destroy(&w->policies);
     sim_network_destroy(&w->network);
     fw_metrics_destroy(&w->metrics);
     fw_codec_destroy(&w->out);
     fw_codec_destroy(&w->in);
+    fw_codec_destroy(&w->spare);
     sim_truth_clear(&w->truth);
     free(w);
+}
+
+bool sim_run(const sim_options_t *options, sim_figures_t *ret_figures, sim_report_t *ret_report)
+{
+    world_t *w = fw_alloc(1, sizeof *w);
+    w->options = *options;
+    w->bug = options->bug;
+    w->figures = ret_figures;
+    w->report = ret_report;
+    ret_report->lines = 0;
+    begin(w);
+    run(w);
+    bool kept = w->truth.violation[0] == '\0';
+    memcpy(ret_report->violation, w->truth.violation, sizeof ret_report->violation);
+    end(w);
     return kept;
 }
