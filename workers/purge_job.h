@@ -37,6 +37,10 @@ struct fw_purge_job {
     /* A job of our own: told when it is decided, before it is destroyed. NULL = the broker's. */
     void (*on_decided)(void *owner, fw_purge_job_t *job);
     void *owner;
+    bool inner;       /* a piece for one server of a cluster */
+    bool alone;       /* its names must not share a command with others: their slot moves */
+    bool asking;      /* its server is about to get the slot from another one */
+    uint8_t attempts; /* of servers of a cluster */
 
     fw_purge_status_t status;
     uint64_t redis_time; /* microseconds, read after the purge */

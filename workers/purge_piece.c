@@ -42,6 +42,8 @@ fw_purge_job_t *fw_purge_piece_new(fw_purge_job_t *whole, fw_purge_belongs_fn *b
     self->stamps = (void *)(block + stamps_at);
     self->action = whole->action;
     memcpy(self->broker, whole->broker, sizeof(self->broker));
+    self->attempts = whole->attempts;
+    self->alone = whole->alone;
     self->whole = whole;
     whole->pieces++;
     return self;

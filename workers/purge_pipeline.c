@@ -15,7 +15,8 @@ enum {
     DIGITS_MAX = 24,
 };
 
-_Static_assert((int)FW_REDIS_PENDING_MAX > (int)FW_PURGE_ITEMS_MAX, "any round fits the link");
+_Static_assert((int)FW_REDIS_PENDING_MAX > 2 * (int)FW_PURGE_ITEMS_MAX,
+               "any round fits the link, also when every command is preceded by ASKING");
 
 typedef struct {
     fw_purge_job_t *job;
@@ -155,6 +156,22 @@ static void fill(arguments_t *arguments, const fw_purge_pipeline_t *self,
     add_argument(arguments, self->ttl, strlen(self->ttl));
 }
 
+static void on_asking(void *context, size_t index, const redisReply *reply)
+{
+    (void)context;
+    (void)index;
+    (void)reply; /* What matters is how the command behind it is answered. */
+}
+
+static void send_asking(fw_purge_pipeline_t *self)
+{
+    const char *argv[] = {"ASKING"};
+    const size_t sizes[] = {6};
+    if (fw_redis_link_command(self->config.redis, 1, argv, sizes, on_asking, NULL, 0) != 0) {
+        return; /* Then the command behind it fails as well. */
+    }
+}
+
 /* Sends the round that has begun. */
 static void send_round(fw_purge_pipeline_t *self)
 {
@@ -163,7 +180,11 @@ static void send_round(fw_purge_pipeline_t *self)
     for (size_t i = 0; i < count; i++) {
         char digits[DIGITS_MAX];
         arguments_t arguments = {.count = 0};
-        fill(&arguments, self, fw_purge_plan_command(self->plan, i), digits);
+        const fw_purge_command_t *command = fw_purge_plan_command(self->plan, i);
+        if (command->asking) {
+            send_asking(self);
+        }
+        fill(&arguments, self, command, digits);
         if (fw_redis_link_command(self->config.redis, arguments.count, arguments.texts,
                                   arguments.sizes, on_reply, self, i) != 0) {
             on_reply(self, i, NULL);
@@ -264,7 +285,7 @@ fw_purge_pipeline_t *fw_purge_pipeline_new(const fw_purge_pipeline_config_t *con
 {
     fw_purge_pipeline_t *self = fw_alloc(1, sizeof(*self));
     self->config = *config;
-    self->plan = fw_purge_plan_new(config->seed);
+    self->plan = fw_purge_plan_new(config->seed, config->by_slot);
     (void)snprintf(self->ttl, sizeof(self->ttl), "%" PRId64, config->stamp_ttl_ms);
     return self;
 }

@@ -12,6 +12,7 @@ typedef struct fw_purge_pipeline fw_purge_pipeline_t;
 typedef struct {
     fw_redis_link_t *redis; /* outlived by the pipeline's last use, not by the pipeline */
     int64_t stamp_ttl_ms;
+    bool by_slot; /* of a cluster */
     uint64_t seed;
     void (*on_decided)(void *context, fw_purge_job_t **job_p); /* takes the job */
     void (*on_error)(void *context, fw_redis_error_t error);   /* of a command */

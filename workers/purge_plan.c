@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "runtime/alloc.h"
+#include "workers/slot_map.h"
 
 enum {
     SLOTS = 2 * FW_PURGE_ITEMS_MAX, /* a power of two; at most half of them are ever used */
@@ -26,11 +27,13 @@ typedef struct {
     uint32_t job;   /* index of the first job that named it */
     fw_redis_error_t error;
     item_state_t state;
+    uint16_t hash_slot; /* of the cluster; 0 when that does not matter */
     uint8_t attempts;
     bool is_tag;
     bool alone;  /* in a command of its own: in company it was refused */
     bool script; /* the script must be sent along */
     bool drop;   /* remove the stamp: there is no memory for a new one */
+    bool asking; /* the server is about to get the slot */
 } item_t;
 
 typedef struct {
@@ -48,6 +51,7 @@ typedef struct {
 
 struct fw_purge_plan {
     uint64_t seed;
+    bool by_slot;
     job_t *jobs;
     size_t jobs_count, jobs_capacity;
     size_t taken; /* jobs before this one have been taken */
@@ -68,10 +72,11 @@ struct fw_purge_plan {
     uint32_t slots[SLOTS];                                    /* index of an item + 1; 0 = free */
 };
 
-fw_purge_plan_t *fw_purge_plan_new(uint64_t seed)
+fw_purge_plan_t *fw_purge_plan_new(uint64_t seed, bool by_slot)
 {
     fw_purge_plan_t *self = fw_alloc(1, sizeof(*self));
     self->seed = seed;
+    self->by_slot = by_slot;
     return self;
 }
 
@@ -108,21 +113,29 @@ static void *grow(void *old, size_t *capacity, size_t needed, size_t size)
 /* ---- adding jobs */
 
 /* The item of a name, made when no job named it before. */
-static uint32_t item_of(fw_purge_plan_t *self, fw_text_t name, bool is_tag)
+static uint32_t item_of(fw_purge_plan_t *self, fw_text_t name, bool is_tag,
+                        const fw_purge_job_t *job)
 {
     uint64_t hash = XXH3_64bits_withSeed(name.text, name.size, self->seed + is_tag);
     uint32_t slot = (uint32_t)(hash & (SLOTS - 1));
     while (self->slots[slot]) {
         uint32_t index = self->slots[slot] - 1;
         if (self->items[index].is_tag == is_tag && fw_text_equal(self->items[index].name, name)) {
+            self->items[index].asking |= job->asking;
+            self->items[index].alone |= job->alone;
             return index;
         }
         slot = (slot + 1) & (SLOTS - 1);
     }
     self->items = grow(self->items, &self->items_capacity, self->items_count + 1, sizeof(item_t));
     uint32_t index = (uint32_t)self->items_count++;
-    self->items[index] =
-        (item_t){.name = name, .slot = slot, .job = (uint32_t)self->jobs_count, .is_tag = is_tag};
+    self->items[index] = (item_t){.name = name,
+                                  .slot = slot,
+                                  .job = (uint32_t)self->jobs_count,
+                                  .hash_slot = self->by_slot ? fw_slot_of(name) : 0,
+                                  .is_tag = is_tag,
+                                  .alone = job->alone,
+                                  .asking = job->asking};
     self->slots[slot] = index + 1;
     return index;
 }
@@ -156,10 +169,10 @@ int fw_purge_plan_add(fw_purge_plan_t *self, fw_purge_job_t **job_p)
                            self->job_items_count + count, sizeof(uint32_t));
     uint32_t first = (uint32_t)self->job_items_count;
     for (size_t i = 0; i < job->keys_count; i++) {
-        self->job_items[self->job_items_count++] = item_of(self, job->keys[i], false);
+        self->job_items[self->job_items_count++] = item_of(self, job->keys[i], false, job);
     }
     for (size_t i = 0; i < job->tags_count; i++) {
-        self->job_items[self->job_items_count++] = item_of(self, job->stamp_keys[i], true);
+        self->job_items[self->job_items_count++] = item_of(self, job->stamp_keys[i], true, job);
     }
     self->jobs[self->jobs_count++] = (job_t){job, first, (uint32_t)count};
     self->open++;
@@ -191,9 +204,39 @@ static void add_command(fw_purge_plan_t *self, fw_purge_command_kind_t kind, siz
     self->commands =
         grow(self->commands, &self->commands_capacity, self->commands_count + 1, sizeof(command_t));
     self->commands[self->commands_count++] = (command_t){
-        .command = {kind, self->names + first, count},
+        .command = {.kind = kind,
+                    .names = self->names + first,
+                    .names_count = count,
+                    .asking = count > 0 && self->items[self->order[first]].asking},
         .first = (uint32_t)first,
     };
+}
+
+/* Orders items so that those which may share a command are neighbours. */
+static int compare_items(const void *left, const void *right, void *context)
+{
+    const fw_purge_plan_t *self = context;
+    uint32_t a = *(const uint32_t *)left;
+    uint32_t b = *(const uint32_t *)right;
+    const item_t *first = &self->items[a];
+    const item_t *second = &self->items[b];
+    if (first->asking != second->asking) {
+        return first->asking - second->asking;
+    }
+    if (first->alone != second->alone) {
+        return first->alone - second->alone;
+    }
+    if (first->hash_slot != second->hash_slot) {
+        return first->hash_slot - second->hash_slot;
+    }
+    return a < b ? -1 : a > b; /* The order of their requests, as a stable sort would keep it. */
+}
+
+/* Must a command end between these two neighbours? */
+static bool parts(const item_t *left, const item_t *right)
+{
+    return left->alone || right->alone || left->asking != right->asking ||
+           left->hash_slot != right->hash_slot;
 }
 
 /* Appends the commands of one kind for all waiting items, from place at in the order. Returns the
@@ -201,27 +244,28 @@ static void add_command(fw_purge_plan_t *self, fw_purge_command_kind_t kind, siz
 static size_t add_commands(fw_purge_plan_t *self, fw_purge_command_kind_t kind, size_t at)
 {
     size_t limit = kind == FW_PURGE_UNLINK ? FW_PURGE_KEYS_PER_COMMAND : FW_PURGE_TAGS_PER_COMMAND;
-    size_t first = at; /* of the command that is being filled */
-    for (int alone = 0; alone <= 1; alone++) {
-        for (size_t i = 0; i < self->items_count; i++) {
-            const item_t *item = &self->items[i];
-            if (item->state != ITEM_WAITING || kind_of(item) != kind || item->alone != alone) {
-                continue;
-            }
-            self->order[at] = (uint32_t)i;
-            self->names[at] = item->name;
-            at++;
-            if (alone || at - first == limit) {
-                add_command(self, kind, first, at - first);
-                first = at;
-            }
-        }
-        if (at > first) {
-            add_command(self, kind, first, at - first);
-            first = at;
+    size_t end = at;
+    bool in_order = true;
+    for (size_t i = 0; i < self->items_count; i++) {
+        if (self->items[i].state == ITEM_WAITING && kind_of(&self->items[i]) == kind) {
+            in_order &= !self->by_slot && !self->items[i].alone;
+            self->order[end++] = (uint32_t)i;
         }
     }
-    return at;
+    if (!in_order) {
+        qsort_r(self->order + at, end - at, sizeof(uint32_t), compare_items, self);
+    }
+    size_t first = at; /* of the command that is being filled */
+    for (size_t i = at; i < end; i++) {
+        const item_t *item = &self->items[self->order[i]];
+        self->names[i] = item->name;
+        bool last = i + 1 == end || i + 1 - first == limit;
+        if (last || parts(item, &self->items[self->order[i + 1]])) {
+            add_command(self, kind, first, i + 1 - first);
+            first = i + 1;
+        }
+    }
+    return end;
 }
 
 bool fw_purge_plan_begin(fw_purge_plan_t *self)

@@ -33,6 +33,7 @@ typedef struct {
     fw_purge_command_kind_t kind;
     const fw_text_t *names; /* keys, or stamp keys */
     size_t names_count;
+    bool asking; /* to be preceded by ASKING: the server is about to get the slot */
 } fw_purge_command_t;
 
 typedef struct {
@@ -46,8 +47,9 @@ typedef struct {
 
 typedef struct fw_purge_plan fw_purge_plan_t;
 
-/* seed: of the table that finds duplicates. */
-fw_purge_plan_t *fw_purge_plan_new(uint64_t seed) __attribute__((warn_unused_result));
+/* seed: of the table that finds duplicates. by_slot: a command's names must be of one slot of a
+ * cluster. */
+fw_purge_plan_t *fw_purge_plan_new(uint64_t seed, bool by_slot) __attribute__((warn_unused_result));
 /* Also destroys the jobs that it still holds. NULL-safe. */
 void fw_purge_plan_destroy(fw_purge_plan_t **self_p);
 

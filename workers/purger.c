@@ -422,7 +422,7 @@ static void start_targets(purger_t *self)
     for (size_t i = 0; i < self->args->targets_count; i++) {
         const fw_redis_target_config_t target = {
             .config = self->args->config,
-            .address = self->args->targets[i],
+            .url = &self->args->targets[i],
             .name = self->args->name,
             .sweeper_name = self->args->sweeper_name,
             .metrics = self->metrics,
@@ -460,13 +460,8 @@ static void start(purger_t *self)
 static void end(purger_t *self)
 {
     size_t unanswered = fw_job_table_count(self->jobs);
-    size_t patterns = 0;
-    for (size_t i = 0; i < self->args->targets_count; i++) {
-        patterns += fw_redis_target_patterns(self->targets[i]);
-    }
-    if (unanswered > 0 || patterns > 0) {
-        fw_log(FW_LOG_WARN, "stopped with work undone", FW_KV_UINT("jobs", unanswered),
-               FW_KV_UINT("patterns", patterns));
+    if (unanswered > 0) {
+        fw_log(FW_LOG_WARN, "stopped with work undone", FW_KV_UINT("jobs", unanswered));
     }
     for (size_t i = 0; i < self->args->targets_count; i++) {
         fw_redis_target_destroy(&self->targets[i]);

@@ -5,7 +5,7 @@
 
 #include "runtime/actor.h"
 #include "runtime/health.h"
-#include "workers/redis_address.h"
+#include "workers/redis_url.h"
 #include "workers/worker_metrics.h"
 #include "workers/workers.h"
 
@@ -13,13 +13,12 @@ enum {
     FW_PURGER_STOP_MS = 2000,
     FW_PURGER_CAPACITY_MAX = 4096,
     FW_PURGER_BYTES_MAX = 64 * 1024 * 1024, /* of jobs not answered; more are failed, retryable */
-    FW_REDIS_TARGETS_MAX = 4,               /* more are refused at the start */
 };
 
 /* All of it belongs to the parent and outlives the actor. */
 typedef struct {
     const fw_workers_config_t *config;
-    fw_redis_address_t targets[FW_REDIS_TARGETS_MAX]; /* each is purged */
+    fw_redis_url_t targets[FW_REDIS_TARGETS_MAX]; /* each is purged */
     size_t targets_count;
     const char *name; /* of the actor; also in Hello and in Redis' CLIENT LIST */
     const char *sweeper_name;

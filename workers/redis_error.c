@@ -10,7 +10,7 @@ static const struct {
     {"BUSY", FW_REDIS_BUSY},        {"MISCONF", FW_REDIS_BUSY},
     {"NOREPLICAS", FW_REDIS_BUSY},  {"MASTERDOWN", FW_REDIS_BUSY},
     {"CLUSTERDOWN", FW_REDIS_BUSY}, {"TRYAGAIN", FW_REDIS_BUSY},
-    {"MOVED", FW_REDIS_BUSY},       {"ASK", FW_REDIS_BUSY},
+    {"MOVED", FW_REDIS_MOVED},      {"ASK", FW_REDIS_ASK},
     {"NOAUTH", FW_REDIS_AUTH},      {"WRONGPASS", FW_REDIS_AUTH},
     {"NOPERM", FW_REDIS_NOPERM},    {"WRONGTYPE", FW_REDIS_TYPE},
 };
@@ -55,6 +55,10 @@ const char *fw_redis_error_name(fw_redis_error_t error)
         return "noscript";
     case FW_REDIS_BUSY:
         return "busy";
+    case FW_REDIS_MOVED:
+        return "moved";
+    case FW_REDIS_ASK:
+        return "ask";
     case FW_REDIS_AUTH:
         return "auth";
     case FW_REDIS_NOPERM:

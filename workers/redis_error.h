@@ -11,6 +11,8 @@ typedef enum {
     FW_REDIS_OOM,      /* no memory for a write */
     FW_REDIS_NOSCRIPT, /* the server forgot our script */
     FW_REDIS_BUSY,     /* cannot now: a long script, a failed save, a cluster that moves slots */
+    FW_REDIS_MOVED,    /* another server of the cluster holds the key */
+    FW_REDIS_ASK,      /* the key is on its way to another server of the cluster */
     FW_REDIS_AUTH,     /* the password is missing or wrong */
     FW_REDIS_NOPERM,   /* the user may not do this to this key */
     FW_REDIS_TYPE,     /* the key holds another kind of value */

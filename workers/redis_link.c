@@ -41,6 +41,7 @@ struct fw_redis_link {
     char sha[FW_REDIS_SHA_SIZE + 1];
     char run_id[RUN_ID_SIZE + 1];
     uint64_t restarts;
+    uint64_t moved;
     fw_log_limit_t log_limit;
 };
 
@@ -166,6 +167,10 @@ static void on_reply(redisAsyncContext *redis, void *reply, void *arg)
     self->pending_first = (self->pending_first + 1) % self->pending_capacity;
     self->pending_count--;
     self->progress_ms = fw_clock_ms();
+    const redisReply *answer = reply;
+    if (answer && answer->type == REDIS_REPLY_ERROR && strncmp(answer->str, "MOVED ", 6) == 0) {
+        self->moved++;
+    }
     pending.reply_fn(pending.context, pending.index, reply);
 }
 
@@ -480,4 +485,9 @@ const char *fw_redis_link_sha(const fw_redis_link_t *self)
 uint64_t fw_redis_link_restarts(const fw_redis_link_t *self)
 {
     return self->restarts;
+}
+
+uint64_t fw_redis_link_moved(const fw_redis_link_t *self)
+{
+    return self->moved;
 }

@@ -12,7 +12,7 @@
 #include "workers/redis_error.h"
 
 enum {
-    FW_REDIS_PENDING_MAX = 32768, /* commands without a reply; more are not accepted */
+    FW_REDIS_PENDING_MAX = 65536, /* commands without a reply; more are not accepted */
     FW_REDIS_IDLE_MS_MAX = 5000,  /* then a PING tells whether the server is still there */
     FW_REDIS_STALL_MS = 500,      /* not called for so long, this process stood still */
     FW_REDIS_BACKOFF_MS = 50,
@@ -65,6 +65,9 @@ void fw_redis_link_flush(fw_redis_link_t *self);
 
 /* The script's SHA-1, FW_REDIS_SHA_SIZE characters; valid while connected. */
 const char *fw_redis_link_sha(const fw_redis_link_t *self);
+
+/* How often the server said that another one of its cluster holds the key. */
+uint64_t fw_redis_link_moved(const fw_redis_link_t *self);
 
 /* Closes the connection and makes a new one soon: this server is of no use (any more). */
 void fw_redis_link_reset(fw_redis_link_t *self, fw_redis_error_t reason);

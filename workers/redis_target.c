@@ -7,34 +7,18 @@
 #include "runtime/alloc.h"
 #include "runtime/random.h"
 #include "workers/cache_record.h"
-#include "workers/sweeper.h"
+#include "workers/sweep_queue.h"
 
 struct fw_redis_target {
     fw_redis_target_config_t config;
     fw_redis_pool_t *pool;
     fw_cache_record_t *record;
-    fw_sweeper_t *sweeper;
+    fw_sweep_queue_t *sweeps;
     bool ready;
     uint64_t restarts_seen;
 };
 
 /* ---- jobs that are decided */
-
-/* Hands the patterns of a purged job to the sweeper. The event does not wait for it: a sweep may
- * take minutes. */
-static void request_sweeps(fw_redis_target_t *self, fw_purge_job_t *job)
-{
-    if (!fw_purge_job_check_patterns(job, self->config.config->sweep_prefix_min)) {
-        return;
-    }
-    for (size_t i = 0; i < job->patterns_count; i++) {
-        if (fw_sweeper_request(self->sweeper, job->patterns[i]) != 0) {
-            fw_purge_job_fail(job, FW_PURGE_FAILED, "too many patterns wait for a sweep", "");
-            fw_counter_add(self->config.metrics->refused[FW_REFUSED_SWEEPS], 1);
-            return;
-        }
-    }
-}
 
 static void on_purged(void *context, fw_purge_job_t **job_p)
 {
@@ -45,8 +29,11 @@ static void on_purged(void *context, fw_purge_job_t **job_p)
         fw_purge_job_destroy(job_p);
         return;
     }
-    if (job->status == FW_PURGE_DONE && job->patterns_count > 0) {
-        request_sweeps(self, job);
+    /* The event does not wait for a sweep, which may take minutes: only until it is recorded. */
+    if (job->status == FW_PURGE_DONE && job->patterns_count > 0 &&
+        fw_purge_job_check_patterns(job, self->config.config->sweep_prefix_min)) {
+        fw_sweep_queue_record(self->sweeps, job_p);
+        return;
     }
     self->config.on_decided(self->config.context, job_p);
 }
@@ -102,17 +89,12 @@ void fw_redis_target_run(fw_redis_target_t *self)
 void fw_redis_target_tick(fw_redis_target_t *self, int64_t now_ms)
 {
     fw_redis_pool_tick(self->pool, now_ms);
-    fw_sweeper_tick(self->sweeper, now_ms);
+    fw_sweep_queue_tick(self->sweeps, now_ms);
 }
 
 bool fw_redis_target_ready(const fw_redis_target_t *self)
 {
     return self->ready;
-}
-
-size_t fw_redis_target_patterns(const fw_redis_target_t *self)
-{
-    return fw_sweeper_pending(self->sweeper);
 }
 
 /* ---- life */
@@ -125,7 +107,7 @@ fw_redis_target_t *fw_redis_target_new(zloop_t *loop, const fw_redis_target_conf
     uint64_t seed;
     fw_random_bytes(&seed, sizeof(seed));
     const fw_redis_pool_config_t pool = {
-        .address = config->address,
+        .url = config->url,
         .timeout_ms = workers->redis_timeout_ms,
         .stamp_ttl_ms = workers->stamp_ttl_ms,
         .name = config->name,
@@ -138,18 +120,17 @@ fw_redis_target_t *fw_redis_target_new(zloop_t *loop, const fw_redis_target_conf
     };
     self->pool = fw_redis_pool_new(loop, &pool);
     self->record = fw_cache_record_new(self->pool, workers->name_space, on_recorded, self);
-    /* Every purger sweeps by itself, so each has its part of what Redis may be kept busy. */
-    uint32_t duty = workers->sweep_duty_percent / workers->actors;
-    const fw_sweep_limits_t limits = {.patterns_max = FW_REDIS_PATTERNS_MAX,
-                                      .count = workers->sweep_count,
-                                      .duty_percent = duty > 0 ? duty : 1};
-    const fw_redis_link_config_t link = {
-        .address = config->address,
-        .timeout_ms = workers->redis_timeout_ms,
+    const fw_sweep_queue_config_t sweeps = {
+        .loop = loop,
+        .pool = self->pool,
+        .config = workers,
         .name = config->sweeper_name,
         .seed = seed,
+        .metrics = config->metrics,
+        .on_recorded = on_recorded,
+        .context = self,
     };
-    self->sweeper = fw_sweeper_new(loop, &link, &limits, config->metrics);
+    self->sweeps = fw_sweep_queue_new(&sweeps);
     return self;
 }
 
@@ -159,9 +140,10 @@ void fw_redis_target_destroy(fw_redis_target_t **self_p)
     if (!self) {
         return;
     }
-    fw_sweeper_destroy(&self->sweeper);
+    fw_sweep_queue_leave(self->sweeps);
     fw_redis_pool_destroy(&self->pool);
     fw_cache_record_destroy(&self->record);
+    fw_sweep_queue_destroy(&self->sweeps);
     if (self->ready) {
         fw_gauge_add(self->config.metrics->redis_connected, -1);
     }

@@ -7,13 +7,11 @@
 #include "workers/worker_metrics.h"
 #include "workers/workers.h"
 
-enum { FW_REDIS_PATTERNS_MAX = 1024 }; /* that wait for a sweep; further jobs fail, retryable */
-
 typedef struct fw_redis_target fw_redis_target_t;
 
 typedef struct {
     const fw_workers_config_t *config; /* borrowed, as is everything else here */
-    fw_redis_address_t address;
+    const fw_redis_url_t *url;
     const char *name;
     const char *sweeper_name;
     const fw_worker_metrics_t *metrics;
@@ -35,5 +33,3 @@ bool fw_redis_target_ready(const fw_redis_target_t *self);
 /* Takes a job; it is decided after the next fw_redis_target_run at the earliest. */
 void fw_redis_target_add(fw_redis_target_t *self, fw_purge_job_t **job_p);
 void fw_redis_target_run(fw_redis_target_t *self);
-
-size_t fw_redis_target_patterns(const fw_redis_target_t *self); /* not swept yet */

@@ -18,9 +18,11 @@ struct fw_sweeper {
     fw_sweep_t *sweep;
     fw_sweep_step_t step;    /* that is on its way */
     bool asked;              /* a step is on its way */
+    bool broken;             /* part of an UNLINK failed */
     int timer;               /* that ends the rest; -1 = none */
     fw_sweep_totals_t shown; /* what the counters have been told */
-    int64_t pending_shown;
+    size_t awaited;          /* replies to the commands of an UNLINK */
+    fw_sweeper_config_t config;
     const fw_worker_metrics_t *metrics;
     bool ending; /* being destroyed */
     fw_log_limit_t log_limit;
@@ -39,9 +41,6 @@ static void show(fw_sweeper_t *self)
     fw_counter_add(metrics->sweep_keys_matched, now.keys_matched - self->shown.keys_matched);
     fw_counter_add(metrics->sweep_keys_refused, now.keys_refused - self->shown.keys_refused);
     self->shown = now;
-    int64_t pending = (int64_t)fw_sweep_pending(self->sweep);
-    fw_gauge_add(metrics->sweep_pending, pending - self->pending_shown);
-    self->pending_shown = pending;
 }
 
 /* ---- replies */
@@ -56,6 +55,17 @@ static void log_error(fw_sweeper_t *self, const redisReply *reply)
     }
 }
 
+static bool is_spared(const fw_sweeper_t *self, fw_bytes_t key)
+{
+    for (size_t i = 0; i < self->config.spared_count; i++) {
+        const fw_text_t spared = self->config.spared[i];
+        if (fw_bytes_equal(key, (fw_bytes_t){(const uint8_t *)spared.text, spared.size})) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The answer to SCAN: the next cursor and an array of keys. False when it has another shape. */
 static bool take_scan(fw_sweeper_t *self, const redisReply *reply, int64_t now_us)
 {
@@ -66,12 +76,16 @@ static bool take_scan(fw_sweeper_t *self, const redisReply *reply, int64_t now_u
     }
     const redisReply *list = reply->element[1];
     fw_bytes_t *keys = fw_alloc(list->elements + 1, sizeof(fw_bytes_t));
+    size_t count = 0;
     for (size_t i = 0; i < list->elements; i++) {
         const redisReply *key = list->element[i];
-        keys[i] = (fw_bytes_t){(const uint8_t *)key->str, (size_t)key->len};
+        fw_bytes_t bytes = {(const uint8_t *)key->str, (size_t)key->len};
+        if (!is_spared(self, bytes)) {
+            keys[count++] = bytes;
+        }
     }
     uint64_t cursor = strtoull(reply->element[0]->str, NULL, 10);
-    fw_sweep_scanned(self->sweep, cursor, keys, list->elements, now_us);
+    fw_sweep_scanned(self->sweep, cursor, keys, count, now_us);
     free(keys);
     return true;
 }
@@ -111,8 +125,58 @@ static int on_rested(zloop_t *loop, int timer, void *arg)
     return 0;
 }
 
+/* A key of its own: what one of them meets is met by the step, which is then begun again. */
+static void on_unlinked(void *context, size_t index, const redisReply *reply)
+{
+    fw_sweeper_t *self = context;
+    bool refused =
+        reply && reply->type == REDIS_REPLY_ERROR &&
+        !fw_redis_error_retryable(fw_redis_error_of((fw_text_t){reply->str, (size_t)reply->len}));
+    if (refused) {
+        fw_counter_add(self->metrics->sweep_keys_refused, 1);
+    } else if (!reply || reply->type == REDIS_REPLY_ERROR) {
+        self->broken = true;
+        if (reply) {
+            log_error(self, reply);
+        }
+    }
+    if (--self->awaited > 0) {
+        return;
+    }
+    (void)index;
+    self->asked = false;
+    int64_t now_us = fw_clock_us();
+    if (self->broken) {
+        fw_sweep_failed(self->sweep, now_us);
+    } else {
+        fw_sweep_unlinked(self->sweep, now_us);
+    }
+    show(self);
+    advance(self);
+}
+
+static void send_unlinks(fw_sweeper_t *self)
+{
+    size_t count = self->step.keys_count;
+    self->awaited = count;
+    self->broken = false;
+    fw_bytes_t keys[FW_SWEEP_KEYS_PER_COMMAND];
+    memcpy(keys, self->step.keys, count * sizeof(fw_bytes_t));
+    for (size_t i = 0; i < count; i++) {
+        const char *argv[] = {"UNLINK", (const char *)keys[i].data};
+        const size_t sizes[] = {6, keys[i].size};
+        if (fw_redis_link_command(self->redis, 2, argv, sizes, on_unlinked, self, i) != 0) {
+            on_unlinked(self, i, NULL);
+        }
+    }
+}
+
 static void send_unlink(fw_sweeper_t *self)
 {
+    if (self->config.one_by_one) {
+        send_unlinks(self);
+        return;
+    }
     const char *argv[ARGUMENTS_MAX] = {"UNLINK"};
     size_t sizes[ARGUMENTS_MAX] = {6};
     for (size_t i = 0; i < self->step.keys_count; i++) {
@@ -205,20 +269,20 @@ static void on_error(void *context, fw_redis_error_t error)
     fw_counter_add(self->metrics->redis_errors[error], 1);
 }
 
-fw_sweeper_t *fw_sweeper_new(zloop_t *loop, const fw_redis_link_config_t *link,
-                             const fw_sweep_limits_t *limits, const fw_worker_metrics_t *metrics)
+fw_sweeper_t *fw_sweeper_new(zloop_t *loop, const fw_sweeper_config_t *config)
 {
     fw_sweeper_t *self = fw_alloc(1, sizeof(*self));
     self->loop = loop;
     self->timer = -1;
-    fw_redis_link_config_t config = *link;
-    config.on_state = on_state;
-    config.on_error = on_error;
-    config.context = self;
-    config.script = FW_TEXT_NONE;
-    self->redis = fw_redis_link_new(loop, &config);
-    self->sweep = fw_sweep_new(limits);
-    self->metrics = metrics;
+    self->config = *config;
+    self->metrics = config->metrics;
+    fw_redis_link_config_t link = config->link;
+    link.on_state = on_state;
+    link.on_error = on_error;
+    link.context = self;
+    link.script = FW_TEXT_NONE;
+    self->redis = fw_redis_link_new(loop, &link);
+    self->sweep = fw_sweep_new(&config->limits);
     return self;
 }
 
@@ -233,7 +297,6 @@ void fw_sweeper_destroy(fw_sweeper_t **self_p)
     }
     self->ending = true;
     fw_redis_link_destroy(&self->redis);
-    fw_gauge_add(self->metrics->sweep_pending, -self->pending_shown);
     fw_sweep_destroy(&self->sweep);
     free(self);
     *self_p = NULL;

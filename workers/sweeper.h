@@ -9,9 +9,16 @@
 
 typedef struct fw_sweeper fw_sweeper_t;
 
-/* link: address, timeout, name and seed are used. metrics must outlive it. */
-fw_sweeper_t *fw_sweeper_new(zloop_t *loop, const fw_redis_link_config_t *link,
-                             const fw_sweep_limits_t *limits, const fw_worker_metrics_t *metrics)
+typedef struct {
+    fw_redis_link_config_t link; /* address, timeout, name and seed */
+    fw_sweep_limits_t limits;
+    bool one_by_one;         /* a key per command: of a cluster keys of different slots */
+    const fw_text_t *spared; /* keys that are never removed; borrowed */
+    size_t spared_count;
+    const fw_worker_metrics_t *metrics; /* borrowed */
+} fw_sweeper_config_t;
+
+fw_sweeper_t *fw_sweeper_new(zloop_t *loop, const fw_sweeper_config_t *config)
     __attribute__((warn_unused_result));
 void fw_sweeper_destroy(fw_sweeper_t **self_p); /* NULL-safe; patterns that wait are forgotten */
 

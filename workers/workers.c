@@ -81,9 +81,10 @@ static const char *find_fault(const fw_workers_config_t *config)
 int fw_workers_start(const fw_workers_config_t *config, fw_metrics_t *metrics, fw_health_t *health,
                      fw_workers_t **ret_workers)
 {
-    fw_redis_address_t targets[FW_REDIS_TARGETS_MAX];
+    fw_redis_url_t targets[FW_REDIS_TARGETS_MAX];
+    size_t targets_count = 0;
     const char *fault = find_fault(config);
-    if (fault || fw_redis_address_parse(config->redis_url, &targets[0], &fault) != 0) {
+    if (fault || fw_redis_urls_parse(config->redis_url, targets, &targets_count, &fault) != 0) {
         fw_log(FW_LOG_ERROR, "workers cannot start", FW_KV_TEXT("reason", fault));
         return -EINVAL;
     }
@@ -93,7 +94,7 @@ int fw_workers_start(const fw_workers_config_t *config, fw_metrics_t *metrics, f
     for (uint32_t i = 0; i < config->actors; i++) {
         self->args[i] = (fw_purger_args_t){
             .config = &self->config,
-            .targets_count = 1,
+            .targets_count = targets_count,
             .name = names[i].purger,
             .sweeper_name = names[i].sweeper,
             .metrics = &self->metrics,
@@ -130,6 +131,7 @@ void fw_workers_stop(fw_workers_t **self_p)
     for (size_t i = 0; i < FW_WORKERS_ACTORS_MAX; i++) {
         fw_actor_stop(&self->actors[i]);
     }
+    explicit_bzero(self, sizeof(*self)); /* It holds passwords. */
     free(self);
     *self_p = NULL;
 }

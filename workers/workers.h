@@ -13,7 +13,7 @@ enum { FW_WORKERS_ACTORS_MAX = 8 };
 
 typedef struct {
     const char *jobs_endpoint; /* of the broker, tcp://host:7003 or inproc://… */
-    const char *redis_url;     /* redis://[user:password@]host:port[/db] or unix:///path */
+    const char *redis_url;     /* of one or more, separated by spaces: see workers/redis_url.h */
     const char *name_space;    /* prefix of tag stamps: "<name_space>:t:<tag>" */
     uint32_t actors;
     uint32_t capacity;             /* jobs outstanding per actor */

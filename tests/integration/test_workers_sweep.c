@@ -13,7 +13,7 @@
 #include "runtime/random.h"
 #include "tests/support/worker_world.h"
 #include "workers/glob.h"
-#include "workers/redis_target.h"
+#include "workers/sweep_queue.h"
 
 /* One number of a command in INFO commandstats, 0 when the command was never given. */
 static unsigned long long command_stat(fw_worker_world_t *world, const char *command,
@@ -43,6 +43,16 @@ static void write_keys(fw_worker_world_t *world, const char *prefix, int count)
     }
 }
 
+/* Waits until nothing is left to sweep, and nobody holds the lease. */
+static void await_quiet(fw_worker_world_t *world)
+{
+    int64_t deadline_ms = fw_clock_ms() + FW_PATIENCE_MS;
+    while (fw_redis_integer(world->redis, "EXISTS fw:sweeps {fw:sweeps}:owner") > 0) {
+        assert_true(fw_clock_ms() < deadline_ms);
+        (void)fw_job_broker_serve(world->broker, 10);
+    }
+}
+
 static void too_wide_a_pattern_is_refused_but_the_keys_are_purged(void **state)
 {
     fw_worker_world_t *world = *state;
@@ -68,6 +78,7 @@ static void a_sweep_removes_what_matches_and_nothing_else(void **state)
     fw_worker_world_start(world);
     assert_true(fw_worker_world_do(world, 1, NULL, NULL, "user:1:*").done);
     fw_worker_world_await(world, world->series.sweeps_done, 1);
+    await_quiet(world);
     assert_int_equal(fw_redis_integer(world->redis, "DBSIZE"), 2 * KEYS);
     assert_int_equal(fw_redis_integer(world->redis, "EXISTS user:1:17"), 0);
     assert_int_equal(fw_redis_integer(world->redis, "EXISTS user:2:17 page:17"), 2);
@@ -78,7 +89,8 @@ static void a_sweep_removes_what_matches_and_nothing_else(void **state)
     assert_int_equal(scans, fw_counter_value(world->series.sweep_scans));
     assert_true(scans >= 3 * KEYS / world->config.sweep_count / 2);
     assert_int_equal(command_stat(world, "keys", "calls"), 0);
-    assert_int_equal(command_stat(world, "eval", "calls"), 0);
+    /* Scripts only keep the queue: they look at no keys. */
+    assert_true(command_stat(world, "eval", "usec") < command_stat(world, "scan", "usec"));
     assert_int_equal(command_stat(world, "evalsha", "calls"), 0);
 }
 
@@ -96,10 +108,7 @@ static void patterns_of_many_jobs_share_sweeps(void **state)
     for (int i = 0; i < JOBS; i++) {
         assert_true(fw_worker_world_answer(world).done);
     }
-    int64_t deadline_ms = fw_clock_ms() + FW_PATIENCE_MS;
-    while (fw_gauge_value(world->series.sweep_pending) > 0 && fw_clock_ms() < deadline_ms) {
-        (void)fw_job_broker_serve(world->broker, 20);
-    }
+    await_quiet(world);
     assert_int_equal(fw_gauge_value(world->series.sweep_pending), 0);
     assert_true(fw_counter_value(world->series.sweeps_done) < JOBS / 4);
     /* user:<i>? is every number of two or three digits, and none of one or of four. */
@@ -118,6 +127,7 @@ static void redis_is_kept_busy_for_its_share_of_the_time_only(void **state)
     assert_true(fw_worker_world_do(world, 1, NULL, NULL, "user:*").done);
     fw_worker_world_await(world, world->series.sweeps_done, 1);
     int64_t took_us = fw_clock_us() - began_us;
+    await_quiet(world);
     unsigned long long busy_us =
         command_stat(world, "scan", "usec") + command_stat(world, "unlink", "usec");
     assert_int_equal(fw_redis_integer(world->redis, "DBSIZE"), 0);
@@ -150,9 +160,9 @@ static void too_many_waiting_patterns_fail_the_job_for_another_worker(void **sta
         assert_true(answer.done || answer.retryable);
         refused += !answer.done;
     }
-    assert_int_equal(refused, 70 - FW_REDIS_PATTERNS_MAX / FW_INVALIDATE_PATTERNS_MAX);
+    assert_int_equal(refused, 70 - FW_SWEEP_QUEUE_MAX / FW_INVALIDATE_PATTERNS_MAX);
     assert_int_equal(fw_counter_value(world->series.refused[FW_REFUSED_SWEEPS]), refused);
-    assert_int_equal(fw_gauge_value(world->series.sweep_pending), FW_REDIS_PATTERNS_MAX);
+    assert_int_equal(fw_gauge_value(world->series.sweep_pending), FW_SWEEP_QUEUE_MAX);
     fw_workers_stop(&world->workers);
     assert_int_equal(fw_gauge_value(world->series.sweep_pending), 0);
 }
@@ -167,8 +177,85 @@ static void a_sweep_outlives_a_lost_connection(void **state)
     fw_worker_world_await(world, world->series.sweep_scans, 5);
     fw_redis_do(world->redis, "CLIENT KILL TYPE normal SKIPME yes");
     fw_worker_world_await(world, world->series.sweeps_done, 1);
+    await_quiet(world);
     assert_int_equal(fw_redis_integer(world->redis, "DBSIZE"), 0);
     assert_true(fw_counter_value(world->series.redis_errors[FW_REDIS_LOST]) > 0);
+}
+
+static void an_accepted_pattern_outlives_the_worker_that_took_it(void **state)
+{
+    fw_worker_world_t *world = *state;
+    write_keys(world, "user:", 20000);
+    world->config.sweep_duty_percent = 1;
+    fw_worker_world_start(world);
+    assert_true(fw_worker_world_do(world, 1, NULL, NULL, "user:*").done);
+    fw_worker_world_await(world, world->series.sweep_scans, 2);
+    fw_workers_stop(&world->workers);
+    assert_int_equal(fw_redis_integer(world->redis, "ZCARD fw:sweeps"), 1);
+    /* It left in order, so that nobody has to wait until its lease runs out. */
+    assert_int_equal(fw_redis_integer(world->redis, "EXISTS {fw:sweeps}:owner"), 0);
+    assert_true(fw_redis_integer(world->redis, "EXISTS user:1 user:19999 user:777") > 0);
+    world->config.sweep_duty_percent = 100;
+    fw_worker_world_start(world);
+    await_quiet(world);
+    assert_int_equal(fw_redis_integer(world->redis, "DBSIZE"), 0);
+}
+
+static void a_worker_waits_for_the_lease_of_another(void **state)
+{
+    fw_worker_world_t *world = *state;
+    write_keys(world, "user:", 10);
+    fw_redis_do(world->redis, "SET {fw:sweeps}:owner somebody PX 1500");
+    int64_t began_ms = fw_clock_ms();
+    fw_worker_world_start(world);
+    assert_true(fw_worker_world_do(world, 1, NULL, NULL, "user:*").done);
+    await_quiet(world);
+    assert_true(fw_clock_ms() - began_ms >= 1400);
+    assert_int_equal(fw_redis_integer(world->redis, "DBSIZE"), 0);
+}
+
+static void a_pattern_that_is_asked_for_during_its_sweep_is_swept_again(void **state)
+{
+    fw_worker_world_t *world = *state;
+    write_keys(world, "user:", 20000);
+    world->config.sweep_duty_percent = 5;
+    fw_worker_world_start(world);
+    assert_true(fw_worker_world_do(world, 1, NULL, NULL, "user:*").done);
+    fw_worker_world_await(world, world->series.sweep_scans, 20);
+    /* Behind the cursor, as far as anybody can tell. */
+    write_keys(world, "user:late:", 1000);
+    assert_true(fw_worker_world_do(world, 2, NULL, NULL, "user:*").done);
+    await_quiet(world);
+    assert_int_equal(fw_redis_integer(world->redis, "DBSIZE"), 0);
+    assert_int_equal(fw_counter_value(world->series.sweeps_done), 2);
+}
+
+static void a_full_redis_is_swept_at_once_and_the_job_comes_again(void **state)
+{
+    fw_worker_world_t *world = *state;
+    write_keys(world, "user:", 1000);
+    fw_worker_world_start(world);
+    fw_redis_do(world->redis, "CONFIG SET maxmemory 1");
+    fw_job_answer_t answer = fw_worker_world_do(world, 1, NULL, NULL, "user:*");
+    assert_true(!answer.done && answer.retryable);
+    fw_worker_world_await(world, world->series.sweeps_done, 1);
+    assert_int_equal(fw_redis_integer(world->redis, "DBSIZE"), 0);
+    fw_redis_do(world->redis, "CONFIG SET maxmemory 0");
+    assert_true(fw_worker_world_do(world, 2, NULL, NULL, "user:*").done);
+    await_quiet(world);
+}
+
+static void a_pattern_never_removes_what_is_ours(void **state)
+{
+    fw_worker_world_t *world = *state;
+    fw_redis_do(world->redis, "SET fw:broker x");
+    fw_redis_do(world->redis, "SET fw:epoch 1");
+    fw_redis_do(world->redis, "SET fw:c:page x");
+    fw_worker_world_start(world);
+    assert_true(fw_worker_world_do(world, 1, NULL, NULL, "fw:*").done);
+    await_quiet(world);
+    assert_int_equal(fw_redis_integer(world->redis, "EXISTS fw:broker fw:epoch"), 2);
+    assert_int_equal(fw_redis_integer(world->redis, "EXISTS fw:c:page"), 0);
 }
 
 /* Our matcher against Redis' own, on patterns and keys of few characters so that they often match.
@@ -230,6 +317,11 @@ int main(void)
         WORLD_TEST(redis_is_kept_busy_for_its_share_of_the_time_only),
         WORLD_TEST(too_many_waiting_patterns_fail_the_job_for_another_worker),
         WORLD_TEST(a_sweep_outlives_a_lost_connection),
+        WORLD_TEST(an_accepted_pattern_outlives_the_worker_that_took_it),
+        WORLD_TEST(a_worker_waits_for_the_lease_of_another),
+        WORLD_TEST(a_pattern_that_is_asked_for_during_its_sweep_is_swept_again),
+        WORLD_TEST(a_full_redis_is_swept_at_once_and_the_job_comes_again),
+        WORLD_TEST(a_pattern_never_removes_what_is_ours),
         WORLD_TEST(patterns_match_as_redis_matches_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

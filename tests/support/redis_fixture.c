@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -25,6 +26,8 @@ struct fw_redis_fixture {
     char socket_path[96];
     char url[128];
     char tcp_url[64];
+    char *arguments[FW_REDIS_ARGUMENTS_MAX + 1]; /* further ones, NULL at the end */
+    int watched_port;                            /* of a Sentinel; 0 = it is none */
 };
 
 __attribute__((noreturn, format(printf, 1, 2))) static void give_up(const char *format, ...)
@@ -68,9 +71,39 @@ __attribute__((noreturn)) static void become_server(const fw_redis_fixture_t *se
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket",
-           self->socket_path, "--dir", self->folder, "--logfile", "redis.log", "--save", "",
-           "--appendonly", "no", (char *)NULL);
+    const char *own[] = {"--port",
+                         port,
+                         "--bind",
+                         "127.0.0.1",
+                         "--unixsocket",
+                         self->socket_path,
+                         "--dir",
+                         self->folder,
+                         "--logfile",
+                         "redis.log",
+                         "--save",
+                         "",
+                         "--appendonly",
+                         "no",
+                         "--repl-diskless-sync-delay",
+                         "0"};
+    char config[96];
+    char *argv[2 + sizeof(own) / sizeof(own[0]) + FW_REDIS_ARGUMENTS_MAX + 2];
+    size_t count = 0;
+    argv[count++] = strdup("redis-server");
+    if (self->watched_port) {
+        (void)snprintf(config, sizeof(config), "%s/sentinel.conf", self->folder);
+        argv[count++] = config;
+        argv[count++] = strdup("--sentinel");
+    }
+    for (size_t i = 0; !self->watched_port && i < sizeof(own) / sizeof(own[0]); i++) {
+        argv[count++] = strdup(own[i]);
+    }
+    for (size_t i = 0; self->arguments[i]; i++) {
+        argv[count++] = self->arguments[i];
+    }
+    argv[count] = NULL;
+    execvp("redis-server", argv);
     _exit(127);
 }
 
@@ -121,11 +154,35 @@ static void name_addresses(fw_redis_fixture_t *self)
     (void)snprintf(self->tcp_url, sizeof(self->tcp_url), "redis://127.0.0.1:%d", self->port);
 }
 
-fw_redis_fixture_t *fw_redis_fixture_start(void)
+/* What a Sentinel is told, and overwrites with what it learns. */
+static void write_sentinel_config(const fw_redis_fixture_t *self)
+{
+    char path[96];
+    (void)snprintf(path, sizeof(path), "%s/sentinel.conf", self->folder);
+    FILE *file = fopen(path, "we");
+    if (!file) {
+        give_up("%s: %s", path, strerror(errno));
+    }
+    (void)fprintf(file,
+                  "port %d\nbind 127.0.0.1\nunixsocket %s\ndir %s\nlogfile %s/redis.log\n"
+                  "sentinel monitor main 127.0.0.1 %d 1\n"
+                  "sentinel down-after-milliseconds main 500\n"
+                  "sentinel failover-timeout main 2000\n",
+                  self->port, self->socket_path, self->folder, self->folder, self->watched_port);
+    (void)fclose(file);
+}
+
+static fw_redis_fixture_t *start(const char *const *arguments, int watched_port)
 {
     fw_redis_fixture_t *self = calloc(1, sizeof(*self));
     if (!self) {
         give_up("out of memory");
+    }
+    self->watched_port = watched_port;
+    for (size_t i = 0; arguments && arguments[i]; i++) {
+        if (i == FW_REDIS_ARGUMENTS_MAX || !(self->arguments[i] = strdup(arguments[i]))) {
+            give_up("too many arguments");
+        }
     }
     (void)snprintf(self->folder, sizeof(self->folder), "/tmp/freshwire-redis-XXXXXX");
     if (!mkdtemp(self->folder)) {
@@ -134,11 +191,34 @@ fw_redis_fixture_t *fw_redis_fixture_start(void)
     for (int i = 0; i < STARTS_MAX; i++) {
         self->port = free_port();
         name_addresses(self);
+        if (watched_port) {
+            write_sentinel_config(self);
+        }
         if (start_once(self)) {
             return self;
         }
     }
     give_up("redis-server ends at once; see %s/redis.log", self->folder);
+}
+
+fw_redis_fixture_t *fw_redis_fixture_start(void)
+{
+    return start(NULL, 0);
+}
+
+fw_redis_fixture_t *fw_redis_fixture_start_with(const char *const *arguments)
+{
+    return start(arguments, 0);
+}
+
+fw_redis_fixture_t *fw_redis_fixture_start_sentinel(const fw_redis_fixture_t *watched)
+{
+    return start(NULL, watched->port);
+}
+
+int fw_redis_fixture_port(const fw_redis_fixture_t *self)
+{
+    return self->port;
 }
 
 void fw_redis_fixture_kill(fw_redis_fixture_t *self)
@@ -171,6 +251,15 @@ void fw_redis_fixture_resume(fw_redis_fixture_t *self)
     kill(self->process, SIGCONT);
 }
 
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status;
+    (void)type;
+    (void)place;
+    (void)remove(path);
+    return 0;
+}
+
 void fw_redis_fixture_stop(fw_redis_fixture_t **self_p)
 {
     fw_redis_fixture_t *self = *self_p;
@@ -178,11 +267,10 @@ void fw_redis_fixture_stop(fw_redis_fixture_t **self_p)
         return;
     }
     fw_redis_fixture_kill(self);
-    char log_path[96];
-    (void)snprintf(log_path, sizeof(log_path), "%s/redis.log", self->folder);
-    (void)unlink(log_path);
-    (void)unlink(self->socket_path);
-    (void)rmdir(self->folder);
+    (void)nftw(self->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    for (size_t i = 0; self->arguments[i]; i++) {
+        free(self->arguments[i]);
+    }
     free(self);
     *self_p = NULL;
 }

@@ -10,6 +10,16 @@ typedef struct fw_redis_fixture fw_redis_fixture_t;
 
 /* Starts a server without persistence and waits until it answers. */
 fw_redis_fixture_t *fw_redis_fixture_start(void) __attribute__((warn_unused_result));
+/* The same with further arguments of redis-server, a list of at most FW_REDIS_ARGUMENTS_MAX that
+ * ends with NULL; later ones win over those of the fixture. They are kept for restarts. */
+fw_redis_fixture_t *fw_redis_fixture_start_with(const char *const *arguments)
+    __attribute__((warn_unused_result));
+/* A Sentinel that watches the server as "main", with a quorum of one, and is quick to give it up.
+ */
+fw_redis_fixture_t *fw_redis_fixture_start_sentinel(const fw_redis_fixture_t *watched)
+    __attribute__((warn_unused_result));
+enum { FW_REDIS_ARGUMENTS_MAX = 16 };
+int fw_redis_fixture_port(const fw_redis_fixture_t *self);
 /* Kills the server and removes its folder. NULL-safe, sets *self_p to NULL. */
 void fw_redis_fixture_stop(fw_redis_fixture_t **self_p);
 
@@ -17,9 +27,9 @@ void fw_redis_fixture_stop(fw_redis_fixture_t **self_p);
 const char *fw_redis_fixture_url(const fw_redis_fixture_t *self);     /* unix:///…/redis.sock */
 const char *fw_redis_fixture_tcp_url(const fw_redis_fixture_t *self); /* redis://127.0.0.1:port */
 
-/* SIGKILL: everything that the server held is lost. */
+/* SIGKILL: what the server has not written to its disk is lost. */
 void fw_redis_fixture_kill(fw_redis_fixture_t *self);
-/* Starts it again after a kill, empty, and waits until it answers. */
+/* Starts it again after a kill, without persistence empty, and waits until it answers. */
 void fw_redis_fixture_restart(fw_redis_fixture_t *self);
 /* SIGSTOP and SIGCONT: connections stay open, nothing answers. */
 void fw_redis_fixture_pause(fw_redis_fixture_t *self);

@@ -3,5 +3,6 @@ include_guard(GLOBAL)
 include(${CMAKE_CURRENT_LIST_DIR}/redis_fixture.cmake)
 add_library(fw_worker_world STATIC
   ${PROJECT_SOURCE_DIR}/tests/support/job_broker.c
+  ${PROJECT_SOURCE_DIR}/tests/support/redis_cluster.c
   ${PROJECT_SOURCE_DIR}/tests/support/worker_world.c)
 target_link_libraries(fw_worker_world PRIVATE fw_options PUBLIC fw::workers fw_redis_fixture PkgConfig::cmocka)

@@ -17,7 +17,7 @@ static fw_purge_plan_t *plan;
 static int setup(void **state)
 {
     (void)state;
-    plan = fw_purge_plan_new(1);
+    plan = fw_purge_plan_new(1, false);
     return 0;
 }
 

@@ -239,7 +239,7 @@ static void every_job_that_is_done_was_purged_before(void **state)
     first = given ? strtoull(given, NULL, 10) : first;
     print_message("seed %llu (FW_SEED)\n", (unsigned long long)first);
     size_t done = 0;
-    fw_purge_plan_t *plan = fw_purge_plan_new(first);
+    fw_purge_plan_t *plan = fw_purge_plan_new(first, first % 2);
     for (uint64_t seed = first; seed < first + SCHEDULES; seed++) {
         model_t model = {.random = {seed}, .now_us = 1000000, .knows_script = seed % 3 != 0};
         for (int i = 0; i < NAMES; i++) {
