@@ -1,9 +1,6 @@
 /* json_text.c - see json_text.h.   SPDX-License-Identifier: MPL-2.0 */
 #include "proto/json_text.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 void fw_json_raw(fw_json_t *self, const void *bytes, size_t size)
 {
     if (size > 0 && self->needed + size <= self->size)
@@ -63,16 +60,35 @@ void fw_json_base64(fw_json_t *self, fw_bytes_t bytes)
     fw_json_raw(self, "\"", 1);
 }
 
+enum { DIGITS_MAX = 20 };
+
+/* snprintf costs thirty times as much, and every event carries four numbers. Written from the end;
+ * returns where the text begins. */
+static char *write_digits(char *end, uint64_t number)
+{
+    do
+        *--end = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    return end;
+}
+
 void fw_json_number(fw_json_t *self, int64_t number)
 {
-    char text[24];
-    int size = snprintf(text, sizeof text, "%" PRId64, number);
-    fw_json_raw(self, text, (size_t)size);
+    char text[1 + DIGITS_MAX];
+    char *end = text + sizeof text;
+    /* The smallest number has no positive twin; as an unsigned one it has. */
+    char *at = write_digits(end, number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
+    if (number < 0)
+        *--at = '-';
+    fw_json_raw(self, at, (size_t)(end - at));
 }
 
 void fw_json_quoted_number(fw_json_t *self, uint64_t number)
 {
-    char text[24];
-    int size = snprintf(text, sizeof text, "\"%" PRIu64 "\"", number);
-    fw_json_raw(self, text, (size_t)size);
+    char text[2 + DIGITS_MAX];
+    char *end = text + sizeof text;
+    *(end - 1) = '"';
+    char *at = write_digits(end - 1, number);
+    *--at = '"';
+    fw_json_raw(self, at, (size_t)(end - at));
 }
