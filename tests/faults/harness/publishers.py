@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import random
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future
-from typing import Any, Sequence
+from typing import Any, Iterable, Sequence
 
 import redis
 import zmq
@@ -23,22 +23,47 @@ from harness.history import Place, PublisherHistory, Sent, Told
 
 TRY_S = 3.0
 WINDOW = 64
+WRITTEN_AHEAD = 300
 OLD = b"old"
 
 
 class Cache:
-    """Copies in Redis that events make stale: a key and a tag of its own for each event."""
+    """Copies in Redis that events make stale: a key and a tag of its own for each event. Copies are written ahead, so
+    that there is something to purge while Redis is away."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._ids = itertools.count(1)
+        self._written: deque[str] = deque()  # ids whose copy is there
+        self._retry_at = 0.0
+        self._lock = threading.Lock()
 
-    def fill(self, id: str) -> bool:
-        """Puts a copy there; False when Redis cannot take it now."""
-        try:
-            return bool(self._client.set(self.key(id), OLD))
-        except redis.RedisError:
+    def write_ahead(self, count: int) -> None:
+        with self._lock:
+            while len(self._written) < count and self._write():
+                pass
+
+    def take(self) -> str | None:
+        """The id for an event whose copy is in Redis; None when there is none left."""
+        with self._lock:
+            self._write()
+            return self._written.popleft() if self._written else None
+
+    def _write(self) -> bool:
+        if time.monotonic() < self._retry_at:
             return False
+        id = freshwire.new_event_id()
+        try:
+            self._client.set(self.key(id), OLD)
+        except redis.RedisError:
+            # Whether it was written is not known: the id is not used.
+            self._retry_at = time.monotonic() + 0.5
+            return False
+        self._written.append(id)
+        return True
+
+    def left(self, ids: Iterable[str]) -> list[str]:
+        """Those whose copy is still there."""
+        return [id for id in ids if self._client.exists(self.key(id))]
 
     @staticmethod
     def key(id: str) -> str:
@@ -83,6 +108,8 @@ class Publisher:
     def _run(self) -> None:
         try:
             self._open()
+            if self._cache:
+                self._cache.write_ahead(WRITTEN_AHEAD)
             try:
                 self._work()
             finally:
@@ -103,10 +130,9 @@ class Publisher:
 
     def _new_event(self) -> tuple[str, tuple[str, ...], bool]:
         """Id, audience, and whether it makes something stale."""
-        id = freshwire.new_event_id()
         channels = tuple(self._random.sample(self._channels, self._random.choice((1, 1, 2))))
-        purges = bool(self._cache and self._random.random() < 0.5 and self._cache.fill(id))
-        return id, channels, purges
+        stale = self._cache.take() if self._cache and self._random.random() < 0.5 else None
+        return stale or freshwire.new_event_id(), channels, stale is not None
 
     def _sent(self, id: str, channels: tuple[str, ...], purges: bool, acknowledged: bool = True) -> None:
         with self._lock:
