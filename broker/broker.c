@@ -2,6 +2,7 @@
 #include "broker/broker.h"
 
 #include <errno.h>
+#include <malloc.h>
 
 #include "broker/broker_loop.h"
 #include "broker/store_memory.h"
@@ -382,6 +383,14 @@ static bool serve_all(fw_broker_loop_t *self)
     return more;
 }
 
+/* What ZeroMQ freed with a connection that was cut lies scattered over the heap. */
+static void give_memory_back(fw_broker_loop_t *self)
+{
+    if (self->trims)
+        (void)malloc_trim(0);
+    self->trims = false;
+}
+
 static void count_failed_handshakes(fw_broker_loop_t *self)
 {
     static const fw_refusal_t refusal = {.field = "connection",
@@ -413,6 +422,7 @@ static void do_due(fw_broker_loop_t *self, schedule_t *schedule)
         fw_broker_forget_silent_gateways(self);
         count_failed_handshakes(self);
         fw_broker_fire_show(self);
+        give_memory_back(self);
     }
     if (schedule->beacon_us <= self->now_us) {
         schedule->beacon_us = self->now_us + (int64_t)self->config.beacon_interval_ms * 1000;

@@ -53,6 +53,7 @@ typedef struct {
     int64_t replay_filled_us;
     fw_subscriptions_t *subscriptions;
     in_port_t events_port; /* of the event link, 0 = not on TCP */
+    bool trims;            /* memory is to be given back to the system */
     int events_sender;     /* descriptor of the message at hand there; -1 inside this process */
     uint64_t beacon_number;
     int64_t now_us;

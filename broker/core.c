@@ -47,7 +47,11 @@ static void answer_duplicate(fw_core_t *self, const fw_peer_t *peer, const fw_pu
 static bool admit(fw_core_t *self, const fw_peer_t *peer, uint32_t outstanding,
                   const fw_publish_t *publish)
 {
-    /* Nobody could be told that an event of the fire-and-forget link was not taken. */
+    /* Nobody can be told that an event of the fire-and-forget link is not taken, so it is, until
+     * the cache is being closed: from then on its purge would be owed by nobody. The next broker
+     * asks for it. */
+    if (!peer && (self->cache.close_job || self->cache.closed))
+        return true;
     if (self->draining && peer) {
         refuse(self, peer, publish, FW_PUBLISH_RETRY);
         return true;

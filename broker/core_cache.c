@@ -12,6 +12,19 @@
 
 enum { LOSSES_MAX = 64 };
 
+static void reset_channels(fw_core_t *self, const fw_text_t *patterns, size_t count)
+{
+    fw_counter_add(self->metrics.resets, 1);
+    fw_store_reset(self->store, patterns, count);
+    self->output.alarm(self->output.context);
+}
+
+static void reset_all(fw_core_t *self)
+{
+    const fw_text_t everything = FW_TEXT("*");
+    reset_channels(self, &everything, 1);
+}
+
 static void on_opened(fw_core_t *self, fw_job_owner_t *owner, fw_job_outcome_t outcome,
                       uint64_t redis_time)
 {
@@ -19,6 +32,10 @@ static void on_opened(fw_core_t *self, fw_job_owner_t *owner, fw_job_outcome_t o
     self->cache.open_job = NULL;
     self->cache.opened = outcome == FW_JOB_DONE;
     self->cache.refused |= outcome != FW_JOB_DONE;
+    /* Gateways were answered in doubt. What was read since may have been filled from what only now
+     * is flushed, after the doubt was over for who read it. */
+    if (self->cache.opened && self->now_us >= self->cache.wait_until_us)
+        reset_all(self);
 }
 
 static void on_closed(fw_core_t *self, fw_job_owner_t *owner, fw_job_outcome_t outcome,
@@ -46,9 +63,7 @@ static void reset(fw_core_t *self, fw_loss_t *loss)
     loss->reset_us = INT64_MAX;
     if (loss->patterns_count == 0)
         return; /* only a purge was lost */
-    fw_counter_add(self->metrics.resets, 1);
-    fw_store_reset(self->store, loss->patterns, loss->patterns_count);
-    self->output.alarm(self->output.context);
+    reset_channels(self, loss->patterns, loss->patterns_count);
 }
 
 static void free_loss(fw_core_t *self, fw_loss_t *loss)
@@ -66,8 +81,8 @@ static void on_flushed(fw_core_t *self, fw_job_owner_t *owner, fw_job_outcome_t 
     fw_loss_t *loss = (fw_loss_t *)owner;
     (void)redis_time;
     self->cache.refused |= outcome != FW_JOB_DONE;
-    if (!loss->reset)
-        reset(self, loss);
+    /* Once more when it was reset before, in doubt, for the same reason as in on_opened. */
+    reset(self, loss);
     free_loss(self, loss);
 }
 

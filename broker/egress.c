@@ -40,6 +40,7 @@ static void cut(fw_broker_loop_t *self)
 {
     if (!fw_cut(self->events_sender, self->events_port))
         return;
+    self->trims = true;
     fw_counter_add(self->metrics.subscriptions_cut, 1);
     fw_log(FW_LOG_WARN,
            "a connection of the event link subscribed to too much, or to what is no topic: cut",
