@@ -216,10 +216,13 @@ def test_the_brokers_own_key_is_replaced_while_its_peers_know_both(
         *("broker", "--config", str(links.file), *flags),
         env={"FRESHWIRE_SECURITY_SECRET_KEY_FILE": str(next_key.path)},
     )
-    worker.wait_ready(60)
-    gateway.wait_ready(60)
-    done = publish(again, links.peer_env(publisher_key, *both), "--tag", "projects")
-    assert done.returncode == 0 and json.loads(done.stdout)["unconfirmed"] is False, done.stdout
+
+    def purged() -> bool:
+        done = publish(again, links.peer_env(publisher_key, *both), "--tag", "projects")
+        return done.returncode == 0 and json.loads(done.stdout)["unconfirmed"] is False
+
+    wait_for(purged, "the worker has come with the other key", 60)
+    wait_for(lambda: again.metrics()["freshwire_broker_gateways"] == 1, "the gateway has come with the other key", 60)
     # Only the new one is known, and it suffices.
     assert publish(again, links.peer_env(publisher_key, next_key)).returncode == 0
     assert publish(again, links.peer_env(publisher_key, links.broker), timeout="1500ms").returncode == 5
