@@ -4,9 +4,10 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "proto/utf8.h"
 #include "proto/wildcard.h"
 
-enum { SHOWN_SIZE_MAX = 64 };
+enum { SHOWN_SIZE_MAX = 64 }; /* of a name, in a reason */
 
 static const fw_text_t everything = {"*", 1};
 
@@ -18,20 +19,12 @@ static bool matches(const fw_text_t *patterns, size_t count, fw_text_t text)
     return count == 0;
 }
 
-/* A part of a text ends where a character ends. */
-static int shown_size(fw_text_t text)
-{
-    size_t size = text.size < SHOWN_SIZE_MAX ? text.size : SHOWN_SIZE_MAX;
-    while (size > 0 && size < text.size && ((uint8_t)text.text[size] & 0xC0) == 0x80)
-        size--;
-    return (int)size;
-}
-
 static int refuse(fw_refusal_t *ret_refusal, fw_text_t value, const char *what, const char *name)
 {
+    char shown[SHOWN_SIZE_MAX + 1];
+    (void)fw_utf8_copy(shown, sizeof shown, (fw_bytes_t){(const uint8_t *)value.text, value.size});
     (void)snprintf(ret_refusal->reason, sizeof ret_refusal->reason,
-                   "\"%.*s\" is not among the %s that the key of %.40s may publish",
-                   shown_size(value), value.text, what, name);
+                   "\"%s\" is not among the %s that the key of %.40s may publish", shown, what, name);
     return -EACCES;
 }
 
