@@ -95,10 +95,13 @@ static publisher_t *find(const fw_fire_gaps_t *self, fw_bytes_t incarnation)
     return publisher;
 }
 
+/* NULL when the incarnation is another key's: who copies it must not change what is known of it. */
 static publisher_t *see(fw_fire_gaps_t *self, fw_bytes_t incarnation, fw_text_t user,
                         uint64_t last_if_new, uint64_t first_if_new)
 {
     publisher_t *publisher = find(self, incarnation);
+    if (publisher && !fw_text_equal(user_of(publisher), user))
+        return NULL;
     if (publisher) {
         DL_DELETE(self->by_age, publisher);
         DL_APPEND(self->by_age, publisher);
@@ -179,6 +182,8 @@ fw_fire_verdict_t fw_fire_gaps_event(fw_fire_gaps_t *self, fw_bytes_t incarnatio
                                      uint64_t sequence, fw_text_t user, int64_t now_us)
 {
     publisher_t *publisher = see(self, incarnation, user, sequence - 1, sequence);
+    if (!publisher)
+        return FW_FIRE_NEW;
     if (sequence > publisher->last) {
         if (sequence - publisher->last > 1)
             add_range(self, publisher, publisher->last + 1, sequence - 1, now_us);
@@ -219,6 +224,8 @@ void fw_fire_gaps_mark(fw_fire_gaps_t *self, const fw_fire_mark_t *mark, fw_text
     bool sane = mark->kept >= 1 && mark->kept <= mark->last;
     uint64_t before = sane ? mark->kept - 1 : mark->last;
     publisher_t *publisher = see(self, mark->incarnation, user, before, 0);
+    if (!publisher)
+        return;
     /* It was met by an event: its mark was lost, or overtaken. */
     if (publisher->first > 0 && sane && mark->kept < publisher->first)
         add_range(self, publisher, mark->kept, publisher->first - 1, now_us);

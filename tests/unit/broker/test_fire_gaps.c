@@ -160,6 +160,20 @@ static void a_mark_that_comes_after_the_first_event_shows_what_was_before_it(voi
     assert_int_equal(stats.missing, 0);
 }
 
+static void one_with_another_key_cannot_speak_for_it(void **state)
+{
+    fixture_t *f = *state;
+    fw_fire_mark_t foreign = {{one, FW_INCARNATION_SIZE}, 1000000, 1};
+    fw_bytes_t incarnation = {one, FW_INCARNATION_SIZE};
+    (void)event(f, one, 1, 0);
+    assert_int_equal(fw_fire_gaps_event(f->gaps, incarnation, 5, FW_TEXT("thief"), 0), FW_FIRE_NEW);
+    fw_fire_gaps_mark(f->gaps, &foreign, FW_TEXT("thief"), 0);
+    assert_int_equal(event(f, one, 2, 0), FW_FIRE_NEW);
+    fw_fire_gaps_stats_t stats;
+    fw_fire_gaps_stats(f->gaps, &stats);
+    assert_int_equal(stats.missing, 0);
+}
+
 static void holes_and_publishers_are_bounded(void **state)
 {
     fixture_t *f = *state;
@@ -238,6 +252,7 @@ int main(void)
         CASE(what_a_publisher_does_not_keep_is_lost_at_once),
         CASE(one_never_seen_before_is_asked_for_all_it_keeps),
         CASE(a_mark_that_comes_after_the_first_event_shows_what_was_before_it),
+        CASE(one_with_another_key_cannot_speak_for_it),
         CASE(holes_and_publishers_are_bounded),
         CASE(senseless_marks_and_numbers_change_nothing_else),
         cmocka_unit_test(every_number_is_published_once_or_lost),
