@@ -24,7 +24,8 @@ static int refuse(fw_refusal_t *ret_refusal, fw_text_t value, const char *what, 
     char shown[SHOWN_SIZE_MAX + 1];
     (void)fw_utf8_copy(shown, sizeof shown, (fw_bytes_t){(const uint8_t *)value.text, value.size});
     (void)snprintf(ret_refusal->reason, sizeof ret_refusal->reason,
-                   "\"%s\" is not among the %s that the key of %.40s may publish", shown, what, name);
+                   "\"%s\" is not among the %s that the key of %.40s may publish", shown, what,
+                   name);
     return -EACCES;
 }
 

@@ -7,8 +7,8 @@
 #include "runtime/context.h"
 
 enum {
-    FAILURES = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-               ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
+    /* Not ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: who is refused for his key is counted by runtime/zap. */
+    FAILURES = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL,
 };
 
 struct fw_handshakes {

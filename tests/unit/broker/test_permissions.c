@@ -12,8 +12,8 @@
 #include "broker/permissions.h"
 #include "proto/utf8.h"
 
-static const fw_text_t channels[] = {FW_TEXT("room:*"), FW_TEXT("user:7")};
-static const fw_text_t types[] = {FW_TEXT("order_*")};
+static const fw_text_t channels[] = {{"room:*", 6}, {"user:7", 6}};
+static const fw_text_t types[] = {{"order_*", 7}};
 static const fw_holder_t orders = {
     .name = "orders",
     .channels = channels,
