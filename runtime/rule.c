@@ -132,8 +132,9 @@ int fw_rule_items(const fw_rule_t *self, const char *option, const char *name,
         if (bar)
             *bar = '\0';
         if (!*item || *ret_count == FW_RULE_ITEMS_MAX) {
+            const char *what = *item ? "more than 64 items" : "an empty item";
             free(copy);
-            return fail(option, *item ? "more than 64 items" : "an empty item", value, ret_error);
+            return fail(option, what, value, ret_error);
         }
         ret_items[(*ret_count)++] = item;
         item = bar ? bar + 1 : NULL;
