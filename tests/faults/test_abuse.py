@@ -48,6 +48,7 @@ def watch_memory(run, role, seconds: float) -> tuple[int, int]:
     return before, highest
 
 
+@pytest.mark.nightly
 @pytest.mark.fault(27)
 @pytest.mark.parametrize("size", [100, 16384])
 def test_flood_of_fired_events_harms_no_acknowledged_one(size: int, cluster, make_run, step, flood) -> None:
@@ -79,8 +80,8 @@ def test_publisher_that_ignores_its_credit_harms_nobody(cluster, make_run, step,
     run.warm_up()
     began = time.monotonic()
     step("a service publishes without regard to its credit and reads no answer")
-    greedy = flood("greedy", cluster.publish_endpoint, 6, 1000)
-    before, highest = watch_memory(run, cluster.broker, 8)
+    greedy = flood("greedy", cluster.publish_endpoint, 4, 1000)
+    before, highest = watch_memory(run, cluster.broker, 5)
     sent = greedy.wait()
     ended = time.monotonic()
     verdict = run.conclude()
@@ -139,6 +140,7 @@ def _fails(action: Any) -> bool:
     return False
 
 
+@pytest.mark.nightly
 @pytest.mark.fault(31)
 @pytest.mark.parametrize("kind", ["rep", "http", "mute"])
 def test_port_that_was_somebody_elses_for_a_while_is_found_again(kind: str, cluster, make_run, step) -> None:
@@ -167,7 +169,7 @@ def test_port_that_was_somebody_elses_for_a_while_is_found_again(kind: str, clus
 
 
 @pytest.mark.fault(33)
-@pytest.mark.parametrize("role", ["broker", "gateway"])
+@pytest.mark.parametrize("role", ["broker", pytest.param("gateway", marks=pytest.mark.nightly)])
 def test_process_without_descriptors_lives_on(role: str, cluster, make_run, step) -> None:
     cluster.start_redis()
     cluster.add_gateway()

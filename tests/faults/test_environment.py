@@ -63,6 +63,7 @@ def wall_clock(tmp_path: Path) -> Iterator[WallClock]:
     clock.close()
 
 
+@pytest.mark.nightly
 @pytest.mark.fault(36)
 def test_wall_clock_that_jumps_expires_nothing(cluster, make_run, step, wall_clock) -> None:
     """Time-outs, leases, history and dedupe go by the monotonic clock. Tokens do expire by the wall clock: the sessions
@@ -108,8 +109,9 @@ def test_roles_that_booted_at_another_time_understand_each_other(cluster, make_r
     assert verdict.counts["resets"] == 0 and verdict.counts["received unconfirmed"] == 0
 
 
+@pytest.mark.nightly
 @pytest.mark.fault(37)
-@pytest.mark.parametrize("seconds", [8, pytest.param(30, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("seconds", [8, 30])
 def test_silent_name_server_stops_no_other_link(seconds: int, apart, make_run, step, network, tmp_path) -> None:
     """A gateway that finds its broker by name, and whose name server no longer answers. Its link holds; and when the
     link breaks as well, its sessions stay and it comes back as soon as names can be resolved."""

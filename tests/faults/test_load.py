@@ -149,6 +149,7 @@ OUTCOMES = ("complete", "reset")
 # ---- Subscriptions without end
 
 
+@pytest.mark.nightly
 @pytest.mark.fault(45)
 def test_subscriber_with_more_topics_than_anybody_needs_is_bounded(cluster, make_run, step) -> None:
     """5,000,000 are the aim of the list; here as many as one peer gets rid of in some seconds."""

@@ -129,6 +129,7 @@ def test_restarted_broker_is_one_reset_per_channel(how: str, cluster, make_run, 
     assert verdict.counts["joined again"] == 0, "sessions stay connected while the broker is away"
 
 
+@pytest.mark.nightly
 @pytest.mark.fault(29)
 @pytest.mark.fault(4)
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
@@ -177,6 +178,7 @@ def test_worker_killed_between_purge_and_answer_is_replaced_by_another(rounds: i
     assert verdict.counts["resets"] == 0
 
 
+@pytest.mark.nightly
 @pytest.mark.fault(16)
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 def test_without_any_worker_events_come_flagged_and_are_purged_later(how: str, cluster, make_run, step) -> None:
@@ -276,6 +278,7 @@ def test_storm_of_signals_on_every_thread_stops_no_actor(cluster, make_run, step
     assert verdict.counts["resets"] == 0 and verdict.counts["joined again"] == 0
 
 
+@pytest.mark.nightly
 @pytest.mark.fault(38)
 def test_two_gateways_of_one_name_do_not_disturb_each_other(cluster, make_run, step) -> None:
     """Names are for logs; identity is the incarnation. On two hosts both would even have the same process id."""

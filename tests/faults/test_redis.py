@@ -40,6 +40,7 @@ def check_confirmed_again(run, since: float) -> None:
     assert healed - since < 15, f"it took {healed - since:.1f} s"
 
 
+@pytest.mark.nightly
 @pytest.mark.fault(17)
 @pytest.mark.parametrize("how", ["CLIENT PAUSE 3000", "DEBUG SLEEP 3", "SIGSTOP 3 s"])
 def test_redis_that_pauses_flags_and_is_caught_up_with(how: str, cluster, make_run, step) -> None:
@@ -66,7 +67,7 @@ def test_redis_that_pauses_flags_and_is_caught_up_with(how: str, cluster, make_r
 
 
 @pytest.mark.fault(17)
-@pytest.mark.parametrize("seconds", [0.0, 3.0])
+@pytest.mark.parametrize("seconds", [0.0, pytest.param(3.0, marks=pytest.mark.nightly)])
 def test_redis_that_dies_and_comes_back_empty(seconds: float, cluster, make_run, step) -> None:
     run = make_run(cluster.start())
     run.usual_load()
@@ -109,6 +110,7 @@ def test_redis_without_memory_is_purged_all_the_same(cluster, make_run, step) ->
     run.check_purged()
 
 
+@pytest.mark.nightly
 @pytest.mark.fault(17)
 def test_redis_that_cannot_write_to_its_disk_is_flagged(cluster, make_run, step) -> None:
     """MISCONF: after a snapshot that failed, Redis refuses every write."""
@@ -145,6 +147,7 @@ def test_redis_that_cannot_write_to_its_disk_is_flagged(cluster, make_run, step)
     run.check_purged()
 
 
+@pytest.mark.nightly
 @pytest.mark.fault(20)
 @pytest.mark.parametrize("command", ["FLUSHALL", "SCRIPT FLUSH"])
 def test_redis_that_forgets_its_keys_or_scripts_disturbs_nothing(command: str, cluster, make_run, step) -> None:
