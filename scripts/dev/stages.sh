@@ -178,6 +178,11 @@ stage_simulation() {
     return "$result"
 }
 
+stage blackbox "Black box: nothing stale on the real stack, whatever goes wrong" "release-build"
+stage_blackbox() {
+    pytest tests/blackbox -m "$fault_tests" --junit-xml "$(junit blackbox)"
+}
+
 stage run "./dev run: starts, answers, stops" "release-build page-build"
 stage_run() {
     pytest tests/dev --junit-xml "$(junit run)"
@@ -286,7 +291,7 @@ command_test() {
     full)
         run_lanes "format dev-build dev-test asan-build asan-test tsan-build tsan-test" \
             "typescript page-build python release-build consumer deploy fuzz-build fuzz"
-        run_lanes "e2e faults run"
+        run_lanes "e2e faults blackbox run"
         ;;
     nightly)
         fuzz_seconds=600
@@ -294,7 +299,7 @@ command_test() {
         setup_packages "Install what images are built with" scripts/apt-packages-image.txt
         run_lanes "format dev-build dev-test asan-build asan-test tsan-build tsan-test clang-tidy" \
             "typescript page-build python release-build consumer deploy image simulation fuzz-build fuzz"
-        run_lanes "e2e faults run"
+        run_lanes "e2e faults blackbox run"
         ;;
     *) die "./dev test $tier: there is no such tier." "The tiers are quick, full and nightly." ;;
     esac

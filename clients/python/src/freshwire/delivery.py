@@ -50,15 +50,17 @@ class Delivery:
         level: Level = "purged",
         wait: float = 2.0,
         timeout: float = 60.0,
+        at_once: bool = True,
         strict: bool = False,
     ) -> None:
         """`publisher` is a Submitter or an HttpPublisher; `level` says what a receipt means (see
-        `Publisher.publish`)."""
+        `Publisher.publish`); `at_once`: what a commit hook hands in is purged directly as well."""
         self.publisher = publisher
         self.cache = cache
         self._level: Level = level
         self._wait = wait
         self._timeout = timeout
+        self._at_once = at_once
         self._strict = strict
         self._only_in_loop = inspect.iscoroutinefunction(getattr(publisher, "publish", None))
         self._threads: ThreadPoolExecutor | None = None
@@ -111,7 +113,8 @@ class Delivery:
         future of the receipt, or None."""
         if self._only_in_loop and not _in_loop():
             return _from_thread("run_sync", self.post, event)
-        self._purge_soon(event)
+        if self._at_once:
+            self._purge_soon(event)
         try:
             future = self._submit(event)
         except (PublishError, TypeError, ValueError) as error:
