@@ -211,7 +211,7 @@ def test_network_policies_name_pods_that_exist_or_ask_by_the_access_label(manife
 def test_every_configuration_and_secret_that_is_mounted_exists(manifests: list[Manifest], overlay: str) -> None:
     known = {one["metadata"]["name"] for one in manifests if one["kind"] in ("ConfigMap", "Secret")}
     if overlay == "base":
-        known.add("freshwire-secrets")  # the cluster's own: deploy/README.md says what must be in it
+        known |= {"freshwire-secrets", "freshwire-keys"}  # the cluster's own: deploy/README.md says what must be in them
     for workload in workloads(manifests):
         for volume in pod_of(workload).get("volumes", []):
             name = volume.get("configMap", {}).get("name") or volume.get("secret", {}).get("secretName")
@@ -246,6 +246,10 @@ SECRETS = {
     "jwt-secret": "0123456789abcdef0123456789abcdef",
     "publish-keys": "one-key\nanother-key",
     "redis-url": "redis://:password@redis:6379/0",
+    "secret-key": "MNw3}Fm<3#nDXAyNYo*@4Pp@jbRH9!QTZyXJ!Nnq",
+    "server-keys": "h&Dc7LYlz^DPZ<r2&cXPsF%]g)pNX]!tht:eiJw/",
+    "peers": "name=worker role=worker key=Q<<yAAzz^sL#G1V5zvh0+Y+#qQ4tH$-<Ke[-!p0<\n"
+    "name=gateway role=gateway key=<cj28M>K7^=N}z1<-&Ka+9B**(6.kco0e:())=%>",
 }
 
 
@@ -281,6 +285,60 @@ def test_the_binary_accepts_the_configuration_of_every_role(
             check=False,
         )
         assert checked.returncode == 0, f"{name}: {checked.stderr}"
+
+
+def keys_of(container: Manifest, pod: Manifest) -> dict[str, str]:
+    """What the container's folder of keys holds: file name to the Secret's entry."""
+    mount = next(one for one in container["volumeMounts"] if one["mountPath"] == "/etc/freshwire-keys")
+    volume = next(one for one in pod["volumes"] if one["name"] == mount["name"])["secret"]
+    assert volume["secretName"].startswith("freshwire-keys")
+    return {item["path"]: item["key"] for item in volume["items"]}
+
+
+def test_every_role_has_its_own_key_and_knows_no_other_secret_one(manifests: list[Manifest]) -> None:
+    lists = {"broker": "peers", "worker": "server-keys", "gateway": "server-keys"}
+    for workload in workloads(manifests):
+        pod = pod_of(workload)
+        for container in pod["containers"]:
+            if not container["image"].startswith("freshwire:"):
+                continue
+            role = container["args"][0]
+            assert keys_of(container, pod) == {"secret-key": f"{role}.key", lists[role]: lists[role]}
+            files = {one["name"]: one["value"] for one in container["env"]}
+            assert files["FRESHWIRE_SECURITY_SECRET_KEY_FILE"] == "/etc/freshwire-keys/secret-key"
+            name = lists[role].replace("-", "_").upper()
+            assert files[f"FRESHWIRE_SECURITY_{name}_FILE"] == f"/etc/freshwire-keys/{lists[role]}"
+
+
+def test_no_configuration_allows_links_without_keys(manifests: list[Manifest]) -> None:
+    data = next(one for one in manifests if one["kind"] == "ConfigMap")["data"]
+    assert "allow_plaintext" not in data["freshwire.yaml"]
+    for name, container in containers(manifests):
+        assert "FRESHWIRE_SECURITY_ALLOW_PLAINTEXT" not in {one["name"] for one in container.get("env", [])}, name
+
+
+def test_the_keys_that_make_keys_makes_let_every_role_in(root: Path, tmp_path: Path, freshwire: str) -> None:
+    folder = tmp_path / "keys"
+    script = root / "deploy/kubernetes/make-keys"
+    environment = {"PATH": os.environ["PATH"], "FRESHWIRE_BINARY": freshwire}
+    made = subprocess.run([script, folder], env=environment, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    names = {"broker.key", "worker.key", "gateway.key", "publisher.key", "server-keys", "peers"}
+    for keys in (folder, root / "deploy/kubernetes/overlays/dev/keys"):
+        assert {one.name for one in keys.iterdir()} == names
+        public = {}
+        for role in ("broker", "worker", "gateway", "publisher"):
+            with (keys / f"{role}.key").open() as secret:
+                derived = subprocess.run(
+                    [freshwire, "keys", "--public"], stdin=secret, capture_output=True, text=True, check=False
+                )
+            public[role] = derived.stdout.strip()
+        assert (keys / "server-keys").read_text().split() == [public.pop("broker")]
+        rules = [f"name={role} role={role} key={key}" for role, key in public.items()]
+        assert (keys / "peers").read_text().splitlines() == rules
+    again = subprocess.run([script, folder], env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode != 0, "keys in use are not written over"
+    assert all(one.stat().st_mode & 0o077 == 0 for one in folder.iterdir())
 
 
 def printed_options(freshwire: str, file: Path) -> dict[str, dict[str, Any]]:
