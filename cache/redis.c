@@ -25,7 +25,8 @@ typedef struct {
     redisContext *(*connect)(void *context);
     void *connect_context;
     redisContext *redis; /* NULL = not connected */
-    unsigned failures;   /* in a row */
+    bool lost; /* a connection, during this exchange: writing to it may have raised SIGPIPE */
+    unsigned failures; /* in a row */
     int64_t rest_until_ms;
     redisReply **replies; /* of the last exchange */
     size_t replies_count, replies_capacity;
@@ -87,6 +88,7 @@ static redisReply *ask(redis_t *self, int argc, const char **argv)
     redisReply *reply = redisCommandArgv(self->redis, argc, argv, NULL);
     if (!reply) {
         (void)snprintf(self->reason, REASON_SIZE, "%s", self->redis->errstr);
+        self->lost = true;
     }
     return reply;
 }
@@ -243,8 +245,18 @@ static bool must_leave(const fw_cache_reply_t *reply)
             strncmp(reply->error, "MASTERDOWN", 10) == 0);
 }
 
-static int send_and_receive(redis_t *self, const fw_cache_command_t *commands, size_t count,
-                            fw_cache_reply_t *ret_replies)
+/* What a failed hiredis call means. -EPIPE: the server has closed the connection. */
+static int failure_of(redis_t *self)
+{
+    int number = errno;
+    self->lost = true;
+    bool closed = self->redis->err == REDIS_ERR_EOF ||
+                  (self->redis->err == REDIS_ERR_IO && (number == EPIPE || number == ECONNRESET));
+    (void)snprintf(self->reason, REASON_SIZE, "%s", self->redis->errstr);
+    return closed ? -EPIPE : -EIO;
+}
+
+static int send_and_receive(redis_t *self, const fw_cache_command_t *commands, size_t count)
 {
     int result = self->redis ? 0 : open_connection(self);
     for (size_t i = 0; result == 0 && i < count; i++) {
@@ -257,8 +269,7 @@ static int send_and_receive(redis_t *self, const fw_cache_command_t *commands, s
     for (size_t i = 0; result == 0 && i < count; i++) {
         void *reply = NULL;
         if (redisGetReply(self->redis, &reply) != REDIS_OK) {
-            (void)snprintf(self->reason, REASON_SIZE, "%s", self->redis->errstr);
-            result = -EIO;
+            result = failure_of(self);
             break;
         }
         self->replies[self->replies_count++] = reply;
@@ -266,6 +277,21 @@ static int send_and_receive(redis_t *self, const fw_cache_command_t *commands, s
     if (result < 0) {
         /* Replies that still come would be taken for those of the next commands. */
         disconnect(self);
+    }
+    return result;
+}
+
+static int ask_all(redis_t *self, const fw_cache_command_t *commands, size_t count,
+                   fw_cache_reply_t *ret_replies)
+{
+    bool used_before = self->redis != NULL;
+    int result = send_and_receive(self, commands, count);
+    if (result == -EPIPE && used_before && self->replies_count == 0) {
+        /* Closed while nothing was asked, by a restart or an idle time-out. Were the commands run
+         * nevertheless, then twice is harmless: a lease is good for one store only. */
+        result = send_and_receive(self, commands, count);
+    }
+    if (result < 0) {
         return result;
     }
     convert(self, ret_replies);
@@ -287,9 +313,10 @@ static int exchange(void *context, const fw_cache_command_t *commands, size_t co
     if (self->failures >= FW_CACHE_REDIS_FAILURES_MAX && fw_clock_ms() < self->rest_until_ms) {
         return -EAGAIN; /* The reason is still that of the last failure. */
     }
+    self->lost = false;
     sigset_t signals = block_sigpipe();
-    int result = send_and_receive(self, commands, count, ret_replies);
-    unblock_sigpipe(&signals, result < 0);
+    int result = ask_all(self, commands, count, ret_replies);
+    unblock_sigpipe(&signals, self->lost);
     if (result == 0) {
         self->failures = 0;
         return 0;

@@ -3,6 +3,7 @@ include(${PROJECT_SOURCE_DIR}/tests/support/redis_fixture.cmake)
 fw_integration_test(cache fw::cache fw_redis_fixture)
 fw_integration_test(cache_failures fw::cache fw_redis_fixture)
 fw_integration_test(cache_model fw::cache fw_redis_fixture)
+fw_integration_test(cache_soak fw::cache fw_redis_fixture)
 target_sources(test_integration_cache_model PRIVATE ${PROJECT_SOURCE_DIR}/tests/simulation/cache/redis_model.c)
 
 add_executable(cache_peer ${PROJECT_SOURCE_DIR}/tests/support/cache_peer.c)

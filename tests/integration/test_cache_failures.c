@@ -115,6 +115,24 @@ static void a_server_that_dies_is_a_miss_and_is_used_again(void **state)
     until_it_is_served(world->cache);
 }
 
+static void a_connection_that_was_closed_while_idle_is_not_noticed(void **state)
+{
+    world_t *world = *state;
+    redisContext *redis = fw_redis_fixture_connect(world->server);
+    until_it_is_served(world->cache);
+    uint64_t failures = fw_cache_stats(world->cache).failures;
+    for (int i = 0; i < 3; i++) {
+        fw_redis_do(redis, "CLIENT KILL TYPE normal SKIPME yes");
+        assert_int_equal(read_once(world->cache).status, FW_CACHE_HIT);
+        fw_redis_do(redis, "CLIENT KILL TYPE normal SKIPME yes");
+        fw_cache_purged_t purged;
+        assert_int_equal(purge_once(world->cache, &purged), 0);
+        assert_true(read_once(world->cache).stored);
+    }
+    assert_int_equal(fw_cache_stats(world->cache).failures, failures);
+    redisFree(redis);
+}
+
 static void a_server_that_hangs_costs_three_timeouts_and_no_more(void **state)
 {
     world_t *world = *state;
@@ -251,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_address_that_does_not_answer_is_a_miss),
         TEST(a_server_that_dies_is_a_miss_and_is_used_again),
+        TEST(a_connection_that_was_closed_while_idle_is_not_noticed),
         TEST(a_server_that_hangs_costs_three_timeouts_and_no_more),
         TEST(replies_that_come_too_late_are_nobodys),
         TEST(a_replica_is_not_used),
