@@ -78,6 +78,8 @@ def test_gateway_stopped_for_longer_than_history_reaches_tells_its_sessions(clus
     run.warm_up()
     step("a gateway is stopped until history is overrun")
     stopped.pause()
+    # What lies in the buffers of its connection would still come: it has to lose that.
+    wait_for(lambda: cluster.broker.metric("freshwire_broker_gateways") == 1, "the broker has given it up", 15)
     run.wait_accepted(64 * len(ROOMS))
     stopped.resume()
     run.last_for(0.5)

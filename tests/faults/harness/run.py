@@ -35,6 +35,7 @@ class Run:
         self._loop = SubscriberLoop()
         self._redis: Any = None
         self._ended = False
+        self._closed = False
 
     # ---- Who takes part
 
@@ -195,6 +196,9 @@ class Run:
         )
 
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         for publisher in self.publishers:
             if not self._ended:
                 publisher._gives_up.set()
@@ -210,11 +214,13 @@ class Run:
 
     # ---- Figures
 
-    def latencies(self, session: Subscriber, since: float = 0.0, until: float = float("inf")) -> list[float]:
+    def latencies(
+        self, session: Subscriber, since: float = 0.0, until: float = float("inf"), of: Publisher | None = None
+    ) -> list[float]:
         """Seconds from an event's sending to its arrival at this session, of events sent in this time; sorted."""
         sent = {
             entry.id: entry.at
-            for publisher in self.publishers
+            for publisher in ([of] if of else self.publishers)
             for entry in publisher.history.entries
             if isinstance(entry, Sent) and since <= entry.at <= until
         }

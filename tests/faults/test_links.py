@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Links that are late, drip, are cut or half open, by a proxy in user space: for everybody, also without root."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, Iterator
+
+import pytest
+
+from stack import wait_for
+
+from harness.cluster import Cluster
+from harness.run import Run, percentile
+from harness.tcp_proxy import TcpProxy
+
+BYSTANDER_S = 0.7
+
+
+class Proxied:
+    """gateway0, worker0 and one service reach the broker only through proxies; gateway1 and worker1 directly."""
+
+    def __init__(self, cluster: Cluster, make_run: Callable[[Cluster], Run], seed: int) -> None:
+        broker = cluster.broker.address
+        self.proxies = {link: TcpProxy((broker, port), seed) for link, port in cluster.ports.items()}
+        ports = {link: proxy.port for link, proxy in self.proxies.items()}
+        cluster.start_redis()
+        link = cluster.link_flags(ports=ports)
+        cluster.add_worker(link=link)
+        cluster.add_worker()
+        cluster.add_gateway(link=link)
+        cluster.add_gateway()
+        self.run = run = make_run(cluster.start())
+        self.victim, other = cluster.gateways
+        run.subscribe(self.victim, self.victim, count=3)
+        self.bystanders = run.subscribe(other, other, count=2)
+        run.subscribe(other, other, looks=True)
+        run.publish_acked(40, endpoint=f"tcp://127.0.0.1:{ports['publish']}")
+        run.publish_acked(40)
+        run.publish_http(5, self.victim)
+        run.warm_up().last_for(0.3)
+
+    def all(self, **settings: object) -> None:
+        for proxy in self.proxies.values():
+            for name, value in settings.items():
+                setattr(proxy, name, value)
+
+    def check_bystanders(self, since: float, until: float) -> None:
+        for session in self.bystanders:
+            assert session.connections == 1
+            # Of the service that is not behind the proxies: what comes late to the broker is late for everybody.
+            late = self.run.latencies(session, since, until, self.run.publishers[1])
+            assert percentile(late, 99) < BYSTANDER_S, f"{session.name}: {late[-5:]}"
+
+
+@pytest.fixture
+def proxied(cluster, make_run, seed) -> Iterator[Proxied]:
+    made = Proxied(cluster, make_run, seed)
+    yield made
+    made.run.close()
+    for proxy in made.proxies.values():
+        proxy.stop()
+
+
+@pytest.mark.fault(5)
+def test_half_open_links_are_noticed_and_replaced(proxied, step) -> None:
+    run = proxied.run
+    step("the proxies swallow everything for 6 s; connections stay open")
+    began = time.monotonic()
+    proxied.all(swallows=True)
+    wait_for(lambda: proxied.victim.now.admin("/readyz").status == 503, "the gateway has noticed", 4)
+    run.last_for(began + 6 - time.monotonic())
+    # Those that were swallowed from have lost bytes in the middle of the stream: nobody may go on with them.
+    for proxy in proxied.proxies.values():
+        proxy.cut()
+    proxied.all(swallows=False)
+    healed = time.monotonic()
+    wait_for(lambda: proxied.victim.now.admin("/readyz").status == 200, "the gateway is back", 20)
+    verdict = run.conclude()
+    proxied.check_bystanders(began, healed)
+    assert verdict.counts["resets"] == 0
+
+
+@pytest.mark.nightly
+@pytest.mark.fault(8)
+@pytest.mark.parametrize(("delay", "drip"), [((0.05, 0.25), 0), ((0.0, 0.0), 50)], ids=["late", "dripping"])
+def test_late_and_dripping_links_are_slow_and_complete(delay: tuple[float, float], drip: int, proxied, step) -> None:
+    run = proxied.run
+    step(f"chunks are {delay} s late, and come {drip or 'all'} bytes at a time, for 8 s")
+    began = time.monotonic()
+    proxied.all(delay_s=delay, drip=drip)
+    run.last_for(8)
+    healed = time.monotonic()
+    proxied.all(delay_s=(0.0, 0.0), drip=0)
+    verdict = run.conclude()
+    proxied.check_bystanders(began, healed)
+    assert verdict.counts["resets"] == 0
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.nightly)])
+def test_links_cut_at_random_lose_nothing_acknowledged(seconds: int, proxied, step) -> None:
+    run = proxied.run
+    step(f"a random link is cut, again and again for {seconds} s")
+    began = time.monotonic()
+    while time.monotonic() < began + seconds:
+        run.random.choice(list(proxied.proxies.values())).cut()
+        run.last_for(run.random.uniform(0.05, 0.5))
+    healed = time.monotonic()
+    verdict = run.conclude()
+    proxied.check_bystanders(began, healed)
+    assert verdict.counts["resets"] == 0
