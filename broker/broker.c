@@ -17,7 +17,8 @@ enum {
     POLL_MS_MAX = 250,       /* the pulse must beat */
     GOODBYE_LINGER_MS = 500, /* for the last words to leave */
     SECOND_US = 1000000,
-    PUBLISHER_MESSAGES_MAX = 1000, /* read from one connection and not looked at */
+    AHEAD_MESSAGES_MAX = 1000,       /* read from one connection and not looked at */
+    SUBSCRIPTIONS_A_TURN_MAX = 8192, /* cheap; ZeroMQ has taken them already */
 };
 
 struct fw_broker {
@@ -238,11 +239,12 @@ static int open_socket(const fw_broker_loop_t *self, fw_socket_role_t role, fw_d
                        const char *endpoints, zsock_t **ret_socket, char *ret_endpoint, size_t size)
 {
     fw_socket_settings_t settings = fw_socket_settings(role);
-    if (door == FW_DOOR_FIRE || door == FW_DOOR_PUBLISH) {
+    if (door == FW_DOOR_FIRE || door == FW_DOOR_PUBLISH || door == FW_DOOR_EVENTS) {
         /* Who sends faster than we read waits in his own process, not in our memory. A heartbeat
-         * would take him for dead meanwhile; publishers ping by themselves. */
+         * would take him for dead meanwhile; publishers ping by themselves, and what waits for a
+         * gateway is bounded until TCP gives it up. */
         settings.heartbeat_interval_ms = settings.heartbeat_timeout_ms = 0;
-        settings.receive_hwm = PUBLISHER_MESSAGES_MAX;
+        settings.receive_hwm = AHEAD_MESSAGES_MAX;
     }
     settings.security = self->config.security;
     settings.domain = (fw_domain_t)door;
@@ -348,7 +350,8 @@ static bool serve(fw_broker_loop_t *self, zsock_t *socket, fw_door_t door, bool 
     fw_peer_t peer = {0};
     int i = 0;
     (void)zmq_msg_init(&frame);
-    for (; i < MESSAGES_A_TURN_MAX; i++) {
+    int most = door == FW_DOOR_EVENTS ? SUBSCRIPTIONS_A_TURN_MAX : MESSAGES_A_TURN_MAX;
+    for (; i < most; i++) {
         int result = router ? fw_socket_receive_from(socket, &peer, &frame)
                             : fw_socket_receive(socket, &frame);
         if (result == -EAGAIN)
@@ -366,7 +369,7 @@ static bool serve(fw_broker_loop_t *self, zsock_t *socket, fw_door_t door, bool 
         handle(self, &peer, fw_socket_bytes(&frame));
     }
     zmq_msg_close(&frame);
-    return i == MESSAGES_A_TURN_MAX;
+    return i == most;
 }
 
 static bool serve_all(fw_broker_loop_t *self)
