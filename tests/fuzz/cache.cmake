@@ -1,1 +1,2 @@
 fw_fuzz_target(cache_entry fw::cache)
+fw_fuzz_target(cache_read fw::cache)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cache/entry.h"
+#include "cache/payload.h"
 
 enum { PAYLOAD_LIMIT = 65536 };
 
@@ -12,10 +13,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     fw_bytes_t value = {data, size};
     (void)fw_cache_value_kind(value);
+    (void)fw_cache_stamp_parse(value);
+    (void)fw_cache_payload_is_value(value);
     fw_cache_entry_t entry;
     if (fw_cache_entry_decode(value, PAYLOAD_LIMIT, &entry) != 0) {
         return 0;
     }
+    /* Every entry has the epoch. */
+    if (entry.stamps_count == 0 || entry.stamps[0].tag.size != 0) {
+        abort();
+    }
+    (void)fw_cache_payload_is_value(entry.payload);
     uint8_t *encoded = NULL;
     size_t encoded_size = 0;
     if (fw_cache_entry_encode(&entry, &encoded, &encoded_size) != 0) {

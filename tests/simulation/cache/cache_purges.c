@@ -127,7 +127,7 @@ void cache_purge_start(world_t *world, task_t *task, size_t event)
         if (kind == PURGE_KEY) {
             break;
         }
-        /* fallthrough */
+        __attribute__((fallthrough));
     case PURGE_TAG:
     case PURGE_KINDS:
         request.tags = &tag;
