@@ -176,6 +176,7 @@ static int on_send_job(void *context, const fw_peer_t *worker, const fw_job_t *j
                                                  .kind = SIM_JOB,
                                                  .peer = worker->id[1],
                                                  .connection = w->truth.life,
+                                                 .life = worker->id[2],
                                                  .id = job->job_id,
                                                  .action = (int)job->cache_action,
                                                  .number = number});
@@ -465,7 +466,7 @@ void sim_broker_publish(world_t *w, const sim_packet_t *packet)
 
 void sim_broker_done(world_t *w, const sim_packet_t *packet)
 {
-    fw_peer_t peer = sim_peer_of('w', packet->peer, 0);
+    fw_peer_t peer = sim_peer_of('w', packet->peer, packet->life);
     fw_job_done_t done = {.job_id = packet->id, .redis_time = packet->number};
     fw_job_failed_t failed = {.job_id = packet->id, .retryable = true, .reason = FW_TEXT_NONE};
     if (packet->number)

@@ -24,6 +24,7 @@ typedef struct {
     sim_kind_t kind;
     size_t peer;         /* number of the gateway, publisher or worker */
     uint64_t connection; /* a packet of an older connection is lost */
+    uint8_t life;        /* of the worker */
     uint64_t id, number;
     int action;
     bool again;       /* waits at its receiver, and comes once more */

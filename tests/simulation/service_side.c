@@ -60,9 +60,12 @@ static void purge_later(world_t *w, const sim_packet_t *packet)
  */
 void sim_worker_job(world_t *w, const sim_packet_t *packet)
 {
-    sim_packet_t done = {
-        .kind = SIM_DONE, .peer = packet->peer, .connection = packet->connection, .id = packet->id};
-    if (!w->worker_up[packet->peer])
+    sim_packet_t done = {.kind = SIM_DONE,
+                         .peer = packet->peer,
+                         .connection = packet->connection,
+                         .life = packet->life,
+                         .id = packet->id};
+    if (!w->worker_up[packet->peer] || packet->life != (uint8_t)w->worker_lives[packet->peer])
         return;
     if (!packet->again && sim_fault(w, SIM_FAULT_WORKER, w->chaos)) {
         sim_packet_t hung = *packet;
@@ -217,9 +220,10 @@ void sim_publisher_ack(world_t *w, const sim_packet_t *packet)
 
 /* --- fire and forget */
 
+/* A broker that drains has closed this door first. */
 static bool is_connected(const world_t *w, const fire_t *fire)
 {
-    return w->core && fire->life == w->truth.life && w->now_us >= fire->connected_us;
+    return w->core && !w->draining && fire->life == w->truth.life && w->now_us >= fire->connected_us;
 }
 
 static void send_fire(world_t *w, size_t number, fw_bytes_t bytes)
@@ -274,14 +278,14 @@ static void send_mark(world_t *w, size_t number)
 void sim_run_fire(world_t *w, size_t number)
 {
     fire_t *fire = &w->fires[number];
-    if (w->core && fire->life != w->truth.life) {
+    if (w->core && !w->draining && fire->life != w->truth.life) {
         fire->life = w->truth.life;
         fire->connection++;
         fire->connected_us = w->now_us + sim_between(w, 1 * MS, 300 * MS);
         fire->mark_us = fire->connected_us;
         fire->unmarked = fire->greets = true;
     }
-    if (w->now_us >= fire->mark_us && fire->unmarked)
+    if (w->now_us >= fire->mark_us && fire->unmarked && is_connected(w, fire))
         send_mark(w, number);
     if (!has_time(w) || w->now_us < fire->next_us || fire->count == EVENTS_A_PUBLISHER_MAX)
         return;

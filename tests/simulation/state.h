@@ -88,7 +88,8 @@ typedef struct {
     publisher_t publishers[PUBLISHERS];
     fire_t fires[FIRE_PUBLISHERS];
     bool worker_up[WORKERS];
-    int64_t redis_back_us; /* away until then */
+    uint64_t worker_lives[WORKERS]; /* each life has a name of its own at the broker */
+    int64_t redis_back_us;          /* away until then */
     uint64_t sessions;
     int64_t now_us;
     unsigned loss, chaos; /* per mille, of this world */

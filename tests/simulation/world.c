@@ -229,9 +229,11 @@ static void revive(world_t *w)
 static void tick_broker(world_t *w)
 {
     for (size_t i = 0; i < WORKERS; i++) {
-        fw_peer_t peer = sim_peer_of('w', i, 0);
-        if (!w->worker_up[i] && (w->now_us >= FAULTS_US || sim_dice(w, 10)))
+        if (!w->worker_up[i] && (w->now_us >= FAULTS_US || sim_dice(w, 10))) {
             w->worker_up[i] = true;
+            w->worker_lives[i]++;
+        }
+        fw_peer_t peer = sim_peer_of('w', i, w->worker_lives[i]);
         if (w->worker_up[i])
             fw_core_worker(w->core, &peer, 4, w->now_us);
     }
