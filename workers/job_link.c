@@ -78,6 +78,18 @@ fw_job_link_action_t fw_job_link_next(fw_job_link_t *self, int64_t now_ms)
     return FW_JOB_LINK_SAY_PING;
 }
 
+void fw_job_link_opening(fw_job_link_t *self, int64_t now_ms)
+{
+    self->open = false;
+    self->state = FW_JOB_LINK_AWAY;
+    self->next_ms = now_ms + FW_JOB_LINK_OPENING_MS;
+}
+
+void fw_job_link_failed(fw_job_link_t *self, int64_t now_ms)
+{
+    (void)close_socket(self, now_ms);
+}
+
 void fw_job_link_unsent(fw_job_link_t *self, int64_t now_ms)
 {
     if (self->state == FW_JOB_LINK_GREETING) {

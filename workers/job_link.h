@@ -13,7 +13,8 @@ enum {
     FW_JOB_LINK_RETRY_MS = 50, /* until the first Hello has left: the socket is not connected yet */
     FW_JOB_LINK_PING_MS = 1000,
     FW_JOB_LINK_SILENCE_MS = 3000,
-    FW_JOB_LINK_STALL_MS = 500, /* not asked for so long, this process stood still */
+    FW_JOB_LINK_STALL_MS = 500,  /* not asked for so long, this process stood still */
+    FW_JOB_LINK_OPENING_MS = 20, /* between looks while the broker's name is looked up */
     FW_JOB_LINK_BACKOFF_MS = 100,
     FW_JOB_LINK_BACKOFF_MS_MAX = 2000,
 };
@@ -53,6 +54,9 @@ void fw_job_link_want(fw_job_link_t *self, bool wanted, int64_t now_ms);
 /* What to do now; ask again until it is NOTHING, and at least every 100 ms. Time in which nobody
  * asked is not the broker's silence: this process stood still, and what the broker said waits. */
 fw_job_link_action_t fw_job_link_next(fw_job_link_t *self, int64_t now_ms);
+/* The socket could not be opened: yet, because its address is being looked up, or at all. */
+void fw_job_link_opening(fw_job_link_t *self, int64_t now_ms);
+void fw_job_link_failed(fw_job_link_t *self, int64_t now_ms);
 /* The last thing to be said could not be sent. */
 void fw_job_link_unsent(fw_job_link_t *self, int64_t now_ms);
 

@@ -7,6 +7,7 @@
 
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
+#include "runtime/dial.h"
 #include "runtime/log.h"
 #include "runtime/random.h"
 #include "runtime/socket.h"
@@ -25,6 +26,7 @@ typedef struct {
     const fw_purger_args_t *args;
     const fw_worker_metrics_t *metrics;
     zsock_t *pipe;
+    fw_dial_t *dial; /* NULL when the broker's endpoint is none */
     zsock_t *socket; /* to the broker; NULL between two of them */
     zloop_t *loop;
     fw_codec_t *decoder;
@@ -185,6 +187,7 @@ static void on_welcome(purger_t *self, const fw_welcome_t *welcome, int64_t now_
                FW_KV_UINT("orphaned_jobs", orphans));
     }
     if (!was_serving && self->link.state == FW_JOB_LINK_SERVING) {
+        fw_dial_answered(self->dial);
         fw_log(FW_LOG_INFO, "broker link is up");
     }
 }
@@ -274,13 +277,28 @@ static int on_readable(zloop_t *loop, zsock_t *reader, void *arg)
 
 /* ---- the broker link */
 
-static void open_socket(purger_t *self)
+static void open_socket(purger_t *self, int64_t now_ms)
 {
     fw_socket_settings_t settings = fw_socket_settings(FW_SOCKET_DEALER_CONNECT);
-    int result = fw_socket_open(&settings, self->args->config->jobs_endpoint, &self->socket);
+    const char *endpoint = NULL;
+    int result = self->dial ? fw_dial_next(self->dial, now_ms, &endpoint) : -EINVAL;
+    if (result == -EINPROGRESS) {
+        fw_job_link_opening(&self->link, now_ms);
+        return;
+    }
+    if (result == 0) {
+        settings.security = self->args->config->security;
+        settings.server_key = fw_dial_server_key(self->dial);
+        result = fw_socket_open(&settings, endpoint, &self->socket);
+    }
     if (result != 0) {
-        self->socket = NULL; /* Tried again when the silence is noticed. */
-        fw_log(FW_LOG_ERROR, "cannot open the broker link, retrying", FW_KV_ERROR(result));
+        uint64_t suppressed = 0;
+        self->socket = NULL;
+        fw_job_link_failed(&self->link, now_ms);
+        if (fw_log_limited(&self->refused_limit, now_ms, &suppressed)) {
+            fw_log(FW_LOG_ERROR, "cannot open the broker link, retrying", FW_KV_ERROR(result),
+                   FW_KV_UINT("suppressed", suppressed));
+        }
         return;
     }
     result = zloop_reader(self->loop, self->socket, on_readable, self);
@@ -333,7 +351,7 @@ static void steer_link(purger_t *self, int64_t now_ms)
         const fw_message_t ping = {.kind = FW_MESSAGE_PING, .number = ++self->pings};
         switch (action) {
         case FW_JOB_LINK_OPEN:
-            open_socket(self);
+            open_socket(self, now_ms);
             break;
         case FW_JOB_LINK_CLOSE:
             fw_log(FW_LOG_WARN, "the broker is silent, opening another socket");
@@ -440,6 +458,10 @@ static void start(purger_t *self)
     fw_random_bytes(&seed, sizeof(seed));
     fw_random_bytes(self->incarnation, sizeof(self->incarnation));
     self->link = fw_job_link_make(seed, fw_clock_ms());
+    int result = fw_dial_new(self->args->config->jobs_endpoint, &self->dial);
+    if (result != 0) {
+        fw_log(FW_LOG_ERROR, "the broker's endpoint is none", FW_KV_ERROR(result));
+    }
     self->decoder = fw_codec_new();
     self->encoder = fw_codec_new();
     self->jobs = fw_job_table_new();
@@ -447,7 +469,7 @@ static void start(purger_t *self)
     assert(self->loop);
     zloop_set_nonstop(self->loop, true); /* Stopping is said through the pipe only. */
     start_targets(self);
-    int result = zloop_reader(self->loop, self->pipe, on_control, self);
+    result = zloop_reader(self->loop, self->pipe, on_control, self);
     assert(result == 0);
     int timer = zloop_timer(self->loop, TICK_MS, 0, on_tick, self);
     assert(timer >= 0);
@@ -478,6 +500,7 @@ static void end(purger_t *self)
     fw_condition_set(self->args->redis_up, false);
     fw_condition_set(self->args->broker_up, false);
     fw_pulse_end(self->args->pulse);
+    fw_dial_destroy(&self->dial);
     fw_job_table_destroy(&self->jobs);
     zloop_destroy(&self->loop);
     fw_codec_destroy(&self->decoder);

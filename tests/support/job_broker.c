@@ -1,11 +1,14 @@
 /* job_broker.c - the broker on the job link, for tests.   SPDX-License-Identifier: MPL-2.0 */
 #include "tests/support/job_broker.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
+
+enum { BIND_MS_MAX = 10000 };
 
 struct fw_job_broker {
     zsock_t *router;
@@ -52,6 +55,26 @@ void fw_job_broker_stop(fw_job_broker_t **self_p)
     free(self->endpoint);
     free(self);
     *self_p = NULL;
+}
+
+void fw_job_broker_down(fw_job_broker_t *self)
+{
+    zsock_destroy(&self->router);
+}
+
+void fw_job_broker_up(fw_job_broker_t *self)
+{
+    fw_socket_settings_t settings = fw_socket_settings(FW_SOCKET_ROUTER_BIND);
+    int64_t deadline_ms = fw_clock_ms() + BIND_MS_MAX;
+    int result;
+    /* A port that was closed a moment ago may still be held by ZeroMQ's own thread. */
+    while ((result = fw_socket_open(&settings, self->endpoint, &self->router)) == -EADDRINUSE &&
+           fw_clock_ms() < deadline_ms) {
+        (void)zmq_poll(NULL, 0, 5);
+    }
+    if (result != 0) {
+        give_up("bind", zmq_strerror(-result));
+    }
 }
 
 const char *fw_job_broker_endpoint(const fw_job_broker_t *self)

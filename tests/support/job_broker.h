@@ -11,6 +11,9 @@ typedef struct fw_job_broker fw_job_broker_t;
 /* Binds a free port of 127.0.0.1. */
 fw_job_broker_t *fw_job_broker_start(void) __attribute__((warn_unused_result));
 void fw_job_broker_stop(fw_job_broker_t **self_p); /* NULL-safe */
+/* Closes its socket; binds the same port again. Between the two nothing else may be asked of it. */
+void fw_job_broker_down(fw_job_broker_t *self);
+void fw_job_broker_up(fw_job_broker_t *self);
 const char *fw_job_broker_endpoint(const fw_job_broker_t *self);
 
 /* Whether Hello and Ping are answered (they are, at first), and as which process. */

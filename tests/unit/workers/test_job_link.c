@@ -49,6 +49,28 @@ static fw_job_link_t serving(void)
     return link;
 }
 
+static void a_socket_that_cannot_be_opened_is_tried_again_soon_or_after_a_wait(void **state)
+{
+    (void)state;
+    fw_job_link_t link = fw_job_link_make(1, 0);
+    fw_job_link_want(&link, true, 0);
+    assert_int_equal(fw_job_link_next(&link, 0), FW_JOB_LINK_OPEN);
+    fw_job_link_opening(&link, 0);
+    assert_int_equal(fw_job_link_next(&link, FW_JOB_LINK_OPENING_MS - 1), FW_JOB_LINK_NOTHING);
+    assert_int_equal(fw_job_link_next(&link, FW_JOB_LINK_OPENING_MS), FW_JOB_LINK_OPEN);
+    int64_t now_ms = FW_JOB_LINK_OPENING_MS;
+    for (int i = 0; i < 50; i++) {
+        fw_job_link_failed(&link, now_ms);
+        assert_int_equal(link.state, FW_JOB_LINK_AWAY);
+        int64_t end_ms = now_ms + FW_JOB_LINK_BACKOFF_MS_MAX;
+        fw_job_link_action_t action;
+        while ((action = fw_job_link_next(&link, now_ms)) == FW_JOB_LINK_NOTHING && now_ms < end_ms)
+            now_ms += 10;
+        assert_int_equal(action, FW_JOB_LINK_OPEN);
+    }
+    assert_int_equal(fw_job_link_next(&link, now_ms), FW_JOB_LINK_SAY_HELLO);
+}
+
 static void a_worker_that_cannot_purge_says_nothing(void **state)
 {
     (void)state;
@@ -184,6 +206,7 @@ static void goodbye_is_said_once_and_hello_when_it_can_purge_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_socket_that_cannot_be_opened_is_tried_again_soon_or_after_a_wait),
         cmocka_unit_test(a_worker_that_cannot_purge_says_nothing),
         cmocka_unit_test(hello_is_said_every_second_until_welcome),
         cmocka_unit_test(a_hello_that_could_not_leave_is_said_again_soon),
