@@ -1,5 +1,6 @@
 fw_unit_test(cli arguments fw::cli)
 fw_unit_test(cli lines fw::cli)
+fw_unit_test(cli link_security fw::cli)
 fw_unit_test(cli load fw::cli)
 fw_unit_test(cli options fw::cli)
 fw_unit_test(cli output fw::cli)
