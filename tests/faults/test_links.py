@@ -11,7 +11,8 @@ import pytest
 from stack import wait_for
 
 from harness.cluster import Cluster
-from harness.run import Run, percentile
+from harness.history import Reset
+from harness.run import ROOMS, Run, percentile
 from harness.tcp_proxy import TcpProxy
 
 BYSTANDER_S = 0.7
@@ -110,3 +111,52 @@ def test_links_cut_at_random_lose_nothing_acknowledged(seconds: int, proxied, st
     verdict = run.conclude()
     proxied.check_bystanders(began, healed)
     assert verdict.counts["resets"] == 0
+
+
+def told_after(session, channel: str, fire, lost: list[str]) -> bool:
+    """A reset of the channel came after the last event in it that was lost, or none was lost there."""
+    times = [entry.at for entry in fire.history.entries if entry.id in lost and channel in entry.channels]
+    resets = [entry.at for entry in session.history.entries if isinstance(entry, Reset) and entry.channel == channel]
+    return not times or any(at > max(times) for at in resets)
+
+
+@pytest.mark.nightly
+@pytest.mark.fault(27)
+@pytest.mark.parametrize("repairs", [True, False], ids=["by its publisher", "by nobody"])
+def test_fired_events_that_were_lost_with_their_link_are_repaired_or_reset(
+    repairs: bool, cluster, make_run, step, seed
+) -> None:
+    proxy = TcpProxy((cluster.broker.address, cluster.ports["fire"]), seed)
+    try:
+        run = make_run(cluster.start())
+        run.subscribe(count=3)
+        run.publish_acked(20)
+        fire = run.publish_fire(100, endpoint=f"tcp://127.0.0.1:{proxy.port}")
+        fire.repairs = repairs
+        run.warm_up().last_for(0.5)
+        for number in range(1, 4):
+            step(f"the fire-and-forget link swallows what it is given, and is cut, {number} of 3")
+            proxy.swallows = True
+            run.last_for(0.3)
+            proxy.cut()
+            proxy.swallows = False
+            run.last_for(1)
+        # Longer than the broker waits for what it misses: whatever is not repaired by then is a reset.
+        run.last_for(6)
+        verdict = run.conclude()
+        sent = [entry.id for entry in fire.history.entries]
+        heard = {entry.id for entry in run.subscribers[0].history.entries if hasattr(entry, "id")}
+        lost = [id for id in sent if id not in heard]
+        repaired = cluster.broker.metric("freshwire_broker_fire_gaps_total", outcome="repaired")
+        print(f"{len(sent)} fired, {fire.sent_again} sent again, {repaired:g} repaired, {len(lost)} lost")
+        if repairs:
+            assert fire.sent_again > 0 and repaired > 0
+            assert not lost and verdict.counts["resets"] == 0
+        else:
+            assert lost, "there was something to lose"
+            for session in run.subscribers:
+                for channel in ROOMS:
+                    assert told_after(session, channel, fire, lost), f"{session.name} was not told of it in {channel}"
+    finally:
+        run.close()
+        proxy.stop()

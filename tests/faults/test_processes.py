@@ -108,17 +108,36 @@ def test_broker_killed_at_random_moments_loses_nothing_without_a_word(rounds: in
     assert verdict.counts["resets (epoch)"] + verdict.counts["resets (unconfirmed)"] > 0
 
 
+def check_cache_epoch(how: str, before: bytes | None, after: bytes | None, run) -> None:
+    """After a crash every cached entry is worth nothing, and that before anybody is told to refetch; a broker that
+    stopped in good order owes the cache nothing."""
+    if how == "terminated":
+        assert before == after
+        return
+    assert after and int(after) > int(before or 0), "the cache's epoch was raised"
+    raised_at = int(after) / 1e6 - time.time() + time.monotonic()  # Redis' clock is this machine's
+    first = min(
+        entry.at
+        for session in run.subscribers
+        for entry in session.history.entries
+        if isinstance(entry, Reset) and entry.reason != "unconfirmed"
+    )
+    assert raised_at <= first, f"somebody was reset {raised_at - first:.3f} s before the caches were flushed"
+
+
 @pytest.mark.fault(14)
 @pytest.mark.parametrize("how", ["terminated", "killed"])
 def test_restarted_broker_is_one_reset_per_channel(how: str, cluster, make_run, step) -> None:
     run = make_run(cluster.start())
     run.usual_load(sessions=4).wait_accepted(50)
     epochs = {channel: place.epoch for channel, place in run.subscribers[0].places.items()}
+    bumped = cluster.redis.client.get("fw:epoch")
     step(f"the broker is {how} and started again")
     cluster.broker.now.stop() if how == "terminated" else cluster.broker.kill()
     cluster.broker.start()
     run.wait_accepted(50)
     verdict = run.conclude()
+    check_cache_epoch(how, bumped, cluster.redis.client.get("fw:epoch"), run)
     for session in run.subscribers:
         for channel in ROOMS:
             resets = [

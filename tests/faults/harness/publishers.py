@@ -272,23 +272,36 @@ class HttpPublisher(Publisher):
 
 
 class FirePublisher(Publisher):
-    """Fire and forget, by a plain PUB socket."""
+    """Fire and forget, as docs/protocol.md has it and with nothing of our libraries: numbered events, the newest kept
+    to be sent again when the broker misses them, and a mark a second."""
+
+    KEPT_MAX = 1024
+    MARK_S = 1.0
 
     def __init__(self, endpoint: str, *arguments: Any, **members: Any) -> None:
         super().__init__(*arguments, **members)
+        self.repairs = True  # False: as a plain PUB, which never hears that something is missing
+        self.sent_again = 0
         self._endpoint = endpoint
         self._incarnation = os.urandom(16)
         self._sequence = 0
+        self._kept: dict[int, bytes] = {}
+        self._mark_at = 0.0
 
     def _open(self) -> None:
-        self._socket = zmq.Context.instance().socket(zmq.PUB)
+        self._socket = zmq.Context.instance().socket(zmq.XPUB)
         self._socket.linger = 0
         self._socket.connect(self._endpoint)
 
     def _close(self) -> None:
-        self._socket.close()
+        self._mark()
+        self._socket.close(500)
 
     def _turn(self, publish: bool = True) -> None:
+        while self._socket.poll(0):
+            self._hear(self._socket.recv())
+        if time.monotonic() >= self._mark_at:
+            self._mark()
         id, channels, purges = self._new_event()
         self._sequence += 1
         event: dict[str, Any] = {
@@ -296,6 +309,32 @@ class FirePublisher(Publisher):
         }  # fmt: skip
         if purges:
             event["invalidate"] = {"keys": [Cache.key(id)], "tags": [Cache.tag(id)]}
-        publish_message = {"sequence": self._sequence, "incarnation": self._incarnation, "event": event}
+        fields = {"sequence": self._sequence, "incarnation": self._incarnation, "event": event}
+        frame = message("PublisherUp", publish=fields).SerializeToString()
+        self._kept[self._sequence] = frame
+        self._kept.pop(self._sequence - self.KEPT_MAX, None)
         self._sent(id, channels, purges, acknowledged=False)
-        self._socket.send(message("PublisherUp", publish=publish_message).SerializeToString())
+        self._socket.send(frame)
+
+    def _hear(self, frame: bytes) -> None:
+        if not frame or frame[0] in (0, 1):
+            # A subscription is a link that is up again: what was lost with the old one shows at once.
+            self._mark_at = 0.0
+            return
+        answer = message("PublisherDown")
+        answer.ParseFromString(frame)
+        missing = answer.fire_missing
+        if not self.repairs:
+            return
+        if answer.WhichOneof("message") != "fire_missing" or missing.incarnation != self._incarnation:
+            return
+        for sequence in range(missing.first, min(missing.first + missing.count, self._sequence + 1)):
+            if sequence in self._kept:
+                self.sent_again += 1
+                self._socket.send(self._kept[sequence])
+
+    def _mark(self) -> None:
+        self._mark_at = time.monotonic() + self.MARK_S
+        if self._sequence:
+            mark = {"incarnation": self._incarnation, "last": self._sequence, "kept": min(self._kept)}
+            self._socket.send(message("PublisherUp", fire_mark=mark).SerializeToString())

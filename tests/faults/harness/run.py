@@ -91,9 +91,11 @@ class Run:
         made.begin()
         return made
 
-    def publish_fire(self, rate_hz: float = 20, channels: Sequence[str] = ROOMS) -> FirePublisher:
+    def publish_fire(
+        self, rate_hz: float = 20, channels: Sequence[str] = ROOMS, endpoint: str | None = None
+    ) -> FirePublisher:
         name = f"fire{len(self.publishers)}"
-        made = FirePublisher(self.cluster.fire_endpoint, name, channels, rate_hz, self.seed, self.cache)
+        made = FirePublisher(endpoint or self.cluster.fire_endpoint, name, channels, rate_hz, self.seed, self.cache)
         self.publishers.append(made)
         made.begin()
         return made
