@@ -11,10 +11,13 @@
 #include "cli/command.h"
 #include "cli/duration.h"
 #include "cli/event_line.h"
+#include "cli/link_security.h"
 #include "cli/options.h"
 #include "cli/tail_control.h"
 #include "proto/channel.h"
+#include "runtime/backoff.h"
 #include "runtime/clock.h"
+#include "runtime/dial.h"
 #include "runtime/random.h"
 #include "runtime/socket.h"
 
@@ -24,6 +27,8 @@ enum {
     CHANNELS_MAX = 512, /* as in one positions request */
     FENCE_SIZE = 24,
     TURN_MS = 100, /* at most between looks at the links */
+    REOPEN_BASE_MS = 100,
+    REOPEN_MS_MAX = 2000,
 };
 
 /* Where a channel that was asked for stands, to tell of gaps. */
@@ -37,8 +42,12 @@ typedef struct {
     const fw_call_t *call;
     fw_endpoints_t endpoints;
     place_t *places;
-    size_t places_count; /* 0 = every channel */
-    zsock_t *events;
+    size_t places_count;     /* 0 = every channel */
+    fw_security_t *security; /* NULL = links without keys */
+    fw_dial_t *dial;
+    zsock_t *events; /* NULL between two of them */
+    int64_t open_ms; /* when the next one is opened */
+    fw_backoff_t backoff;
     fw_tail_control_t *control;
     fw_codec_t *codec;
     char fence[FENCE_SIZE];
@@ -60,13 +69,21 @@ static void subscribe(const tail_t *self, const void *topic, size_t size)
     (void)zmq_setsockopt(zsock_resolve(self->events), ZMQ_SUBSCRIBE, topic, size);
 }
 
-static int open_events(tail_t *self)
+/* 0; -EINPROGRESS while the broker's name is looked up; another negative errno. */
+static int open_events(tail_t *self, int64_t now_ms)
 {
     static const char *const classes[] = {"b", "u", "r"};
     fw_socket_settings_t settings = fw_socket_settings(FW_SOCKET_SUB_CONNECT);
-    zsock_destroy(&self->events);
-    int result = fw_socket_open(&settings, self->endpoints.events, &self->events);
+    const char *endpoint = NULL;
+    int result = fw_dial_next(self->dial, now_ms, &endpoint);
+    settings.security = self->security;
+    settings.server_key = fw_dial_server_key(self->dial);
+    if (result == 0) {
+        result = fw_socket_open(&settings, endpoint, &self->events);
+    }
     if (result != 0) {
+        self->open_ms = now_ms + (result == -EINPROGRESS ? FW_RESOLVE_POLL_MS
+                                                         : fw_backoff_next_ms(&self->backoff));
         return result;
     }
     for (size_t i = 0; i < self->places_count; i++) {
@@ -83,7 +100,9 @@ static int open_events(tail_t *self)
     (void)snprintf(self->fence, sizeof self->fence, FW_TOPIC_FENCE_PREFIX "%016" PRIx64 "-%u", name,
                    (unsigned)(++self->fence_number % 100000));
     subscribe(self, self->fence, strlen(self->fence));
-    self->heard_ms = fw_clock_ms();
+    if (self->fenced) {
+        self->heard_ms = now_ms;
+    }
     return 0;
 }
 
@@ -139,6 +158,8 @@ static void on_fence(tail_t *self)
 {
     note(self, self->fenced ? "tailing again " : "tailing ", self->endpoints.events);
     self->fenced = true;
+    fw_backoff_reset(&self->backoff);
+    fw_dial_answered(self->dial);
     if (self->places_count > 0) {
         fw_tail_control_ask(self->control);
     }
@@ -149,16 +170,29 @@ static bool begins_with(fw_bytes_t frame, const char *text, size_t size)
     return frame.size >= size && memcmp(frame.data, text, size) == 0;
 }
 
+static bool is_beacon(tail_t *self, fw_bytes_t frame)
+{
+    size_t topic = strlen(FW_TOPIC_BEACON);
+    fw_beacon_t beacon;
+    fw_refusal_t refusal;
+    fw_bytes_t body = {frame.data + topic, frame.size - topic};
+    return fw_codec_decode_beacon(self->codec, body, &beacon, &refusal) == 0;
+}
+
+/* Only what a broker says is a sign of life. */
 static void on_frame(tail_t *self, fw_bytes_t frame)
 {
     fw_delivery_t delivery;
     fw_refusal_t refusal;
-    self->heard_ms = fw_clock_ms();
     if (begins_with(frame, FW_TOPIC_BEACON, strlen(FW_TOPIC_BEACON))) {
+        if (is_beacon(self, frame)) {
+            self->heard_ms = fw_clock_ms();
+        }
         return;
     }
     if (begins_with(frame, FW_TOPIC_FENCE_PREFIX, 1)) {
         if (begins_with(frame, self->fence, strlen(self->fence))) {
+            self->heard_ms = fw_clock_ms();
             on_fence(self);
         }
         return;
@@ -168,6 +202,7 @@ static void on_frame(tail_t *self, fw_bytes_t frame)
     }
     fw_bytes_t body = {frame.data + FW_TOPIC_SIZE, frame.size - FW_TOPIC_SIZE};
     if (fw_codec_decode_delivery(self->codec, body, &delivery, &refusal) == 0) {
+        self->heard_ms = fw_clock_ms();
         on_delivery(self, &delivery);
     } else {
         note(self, "a frame could not be read: ", refusal.reason);
@@ -179,7 +214,8 @@ static void read_events(tail_t *self)
     zmq_msg_t frame;
     zmq_msg_init(&frame);
     int result = 0;
-    while (self->left > 0 && (result = fw_socket_receive(self->events, &frame)) != -EAGAIN) {
+    while (self->events && self->left > 0 &&
+           (result = fw_socket_receive(self->events, &frame)) != -EAGAIN) {
         if (result == 0) {
             on_frame(self, fw_socket_bytes(&frame));
         } else if (result != -EBADMSG) {
@@ -213,24 +249,41 @@ static void on_position(void *context, const fw_channel_position_t *at)
 /* True while there is a broker, or hope for one. */
 static bool keep_link(tail_t *self)
 {
-    int64_t silent_ms = fw_clock_ms() - self->heard_ms;
-    if (!self->fenced) {
-        return silent_ms < FIRST_ANSWER_MS;
+    int64_t now_ms = fw_clock_ms();
+    int64_t silent_ms = now_ms - self->heard_ms;
+    if (!self->fenced && silent_ms >= FIRST_ANSWER_MS) {
+        return false;
     }
-    if (silent_ms < SILENCE_MS) {
-        return true;
+    if (!self->events) {
+        if (now_ms >= self->open_ms) {
+            (void)!open_events(self, now_ms);
+        }
+    } else if (silent_ms >= SILENCE_MS && self->fenced) {
+        note(self, "no beacon for three seconds, connecting again", "");
+        zsock_destroy(&self->events);
+        self->open_ms = now_ms + fw_backoff_next_ms(&self->backoff);
     }
-    note(self, "no beacon for three seconds, connecting again", "");
-    return open_events(self) == 0;
+    return true;
+}
+
+static void wait_for_input(const tail_t *self)
+{
+    zsock_t *const sockets[] = {self->events, fw_tail_control_socket(self->control)};
+    zmq_pollitem_t items[2];
+    int count = 0;
+    for (size_t i = 0; i < 2; i++) {
+        if (sockets[i]) {
+            items[count++] =
+                (zmq_pollitem_t){.socket = zsock_resolve(sockets[i]), .events = ZMQ_POLLIN};
+        }
+    }
+    (void)zmq_poll(items, count, TURN_MS);
 }
 
 static fw_exit_t follow(tail_t *self)
 {
     while (self->left > 0) {
-        zmq_pollitem_t items[] = {
-            {.socket = zsock_resolve(self->events), .events = ZMQ_POLLIN},
-            {.socket = zsock_resolve(fw_tail_control_socket(self->control)), .events = ZMQ_POLLIN}};
-        (void)zmq_poll(items, 2, TURN_MS);
+        wait_for_input(self);
         read_events(self);
         fw_tail_control_service(self->control, fw_clock_ms(), on_position, self);
         if (ferror(stdout)) {
@@ -307,10 +360,22 @@ static fw_exit_t run(tail_t *self)
     if (!choose_channels(self)) {
         return FW_EXIT_USAGE;
     }
+    if (fw_link_security_make(self->call->config, FW_ROLE_GATEWAY, &self->security, &error) != 0) {
+        fw_complain(NULL, "%s", error.text);
+        return FW_EXIT_CONFIG;
+    }
     choose_endpoints(self);
     choose_style(self);
     self->codec = fw_codec_new();
-    if (open_events(self) != 0) {
+    uint64_t seed;
+    fw_random_bytes(&seed, sizeof seed);
+    self->backoff = fw_backoff_make(0, REOPEN_BASE_MS, REOPEN_MS_MAX, seed);
+    self->heard_ms = fw_clock_ms();
+    int result = fw_dial_new(self->endpoints.events, &self->dial);
+    if (result == 0) {
+        result = open_events(self, self->heard_ms);
+    }
+    if (result == -EINVAL) {
         fw_complain("for example --events-endpoint tcp://127.0.0.1:7004", "%s is not an endpoint",
                     self->endpoints.events);
         return FW_EXIT_USAGE;
@@ -319,8 +384,8 @@ static fw_exit_t run(tail_t *self)
     for (size_t i = 0; channels && i < self->places_count; i++) {
         channels[i] = self->places[i].channel;
     }
-    int result =
-        fw_tail_control_new(self->endpoints.control, channels, self->places_count, &self->control);
+    result = fw_tail_control_new(self->endpoints.control, self->security, channels,
+                                 self->places_count, &self->control);
     if (result != 0) {
         fw_complain("for example --control-endpoint tcp://127.0.0.1:7005", "%s is not an endpoint",
                     self->endpoints.control);
@@ -340,6 +405,8 @@ fw_exit_t fw_tail_command(const fw_call_t *call)
     zsys_handler_set(NULL);
     fw_exit_t result = run(&self);
     zsock_destroy(&self.events);
+    fw_dial_destroy(&self.dial);
+    fw_security_destroy(&self.security);
     fw_codec_destroy(&self.codec);
     free(self.places);
     zsys_shutdown();
