@@ -128,14 +128,15 @@ static double measure_hits(bench_t *bench, size_t tags_count, fw_bytes_t value)
 /* Every read misses, because the tag is purged before it; the purges are not counted. */
 static double measure_fills(bench_t *bench, fw_bytes_t value)
 {
+    size_t fills = bench->reads / 4;
     double spent_us = 0;
-    for (size_t i = 0; i < bench->reads / 4; i++) {
+    for (size_t i = 0; i < fills; i++) {
         fw_redis_do(bench->redis, "UNLINK fw:c:key");
         int64_t began_us = fw_clock_us();
         read_once(bench, 1, value, FW_CACHE_MISS);
         spent_us += (double)(fw_clock_us() - began_us);
     }
-    return spent_us / (double)(bench->reads / 4);
+    return spent_us / (double)fills;
 }
 
 static void print_reads(bench_t *bench)

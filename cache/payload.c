@@ -48,7 +48,7 @@ static bool step_over(fw_bytes_t *left, uint64_t *values)
     } else if (first >= 0x90 && first <= 0x9f) {
         *values += first & 0x0f;
     } else if (first >= 0x80 && first <= 0x8f) {
-        *values += 2 * (first & 0x0f);
+        *values += UINT64_C(2) * (first & 0x0f);
     }
     if (skip > left->size) {
         return false;

@@ -263,7 +263,7 @@ static int send_and_receive(redis_t *self, const fw_cache_command_t *commands, s
         result = append(self, &commands[i]);
     }
     if (count > self->replies_capacity) {
-        self->replies = grow(self->replies, count, sizeof(self->replies[0]));
+        self->replies = grow(self->replies, count, sizeof(redisReply *));
         self->replies_capacity = count;
     }
     for (size_t i = 0; result == 0 && i < count; i++) {

@@ -5,15 +5,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static const int64_t second_ms = 1000;
+
 fw_cache_rules_t fw_cache_rules_defaults(void)
 {
     return (fw_cache_rules_t){
         .name = FW_TEXT("fw"),
-        .ttl_ms = 300 * 1000,
-        .nothing_ttl_ms = 30 * 1000,
-        .stamp_ttl_ms = 24 * 60 * 60 * 1000,
-        .lease_ms = 10 * 1000,
-        .wait_ms = 1000,
+        .ttl_ms = 300 * second_ms,
+        .nothing_ttl_ms = 30 * second_ms,
+        .stamp_ttl_ms = 86400 * second_ms,
+        .lease_ms = 10 * second_ms,
+        .wait_ms = second_ms,
         .payload_size_max = FW_CACHE_PAYLOAD_SIZE_MAX,
     };
 }

@@ -246,7 +246,8 @@ static void large_values_are_compressed_and_come_back(void **state)
     size_t size = 3 + 60000;
     uint8_t *large = malloc(size);
     memset(large, 'x', size);
-    memcpy(large, "\xda\xea\x60", 3); /* a text of 60,000 bytes */
+    static const uint8_t head[] = {0xda, 0xea, 0x60}; /* a text of 60,000 bytes */
+    memcpy(large, head, sizeof(head));
     fw_cache_request_t asked = request("users:1");
     assert_true(read_as(world->cache, &asked, (fw_bytes_t){large, size}).stored);
     assert_true(fw_redis_integer(world->redis, "STRLEN fw:c:users:1") < 2000);

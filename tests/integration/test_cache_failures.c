@@ -142,7 +142,7 @@ static void a_server_that_hangs_costs_three_timeouts_and_no_more(void **state)
     for (int i = 0; i < 3; i++) {
         assert_int_equal(read_once(world->cache).status, FW_CACHE_MISS);
     }
-    assert_true(fw_clock_ms() - began_ms >= 3 * TIMEOUT_MS);
+    assert_true(fw_clock_ms() - began_ms >= INT64_C(3) * TIMEOUT_MS);
     began_ms = fw_clock_ms();
     for (int i = 0; i < 1000; i++) {
         assert_int_equal(read_once(world->cache).reason, FW_CACHE_NO_ANSWER);

@@ -8,14 +8,14 @@
 
 #include "cache/entry.h"
 
-static model_item_t *find(const redis_model_t *self, fw_text_t key)
+static const model_item_t *find(const redis_model_t *self, fw_text_t key)
 {
     for (size_t i = 0; i < MODEL_ITEMS_MAX; i++) {
         const model_item_t *item = &self->items[i];
         if (item->key[0] && strlen(item->key) == key.size &&
             memcmp(item->key, key.text, key.size) == 0) {
             /* Expired: as if it were not there. */
-            return item->expires_us > self->now_us ? (model_item_t *)(uintptr_t)item : NULL;
+            return item->expires_us > self->now_us ? item : NULL;
         }
     }
     return NULL;
@@ -68,12 +68,10 @@ bool redis_model_unlink(redis_model_t *self, fw_text_t key)
 
 void redis_model_set_add(redis_model_t *self, fw_text_t key, unsigned member)
 {
-    model_item_t *item = find(self, key);
-    if (!item) {
-        item = make(self, key);
-        item->expires_us = UINT64_MAX;
-    }
-    item->members |= UINT32_C(1) << member;
+    uint32_t members = redis_model_set_members(self, key);
+    model_item_t *item = make(self, key);
+    item->expires_us = UINT64_MAX;
+    item->members = members | UINT32_C(1) << member;
 }
 
 uint32_t redis_model_set_members(const redis_model_t *self, fw_text_t key)

@@ -15,9 +15,11 @@
 #include "tests/simulation/cache/cache_world.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { SEEDS = 100, SLOWER = 10 };
+static const uint64_t seeds_default = 1000;
+static const uint64_t slower = 10;
 #else
-enum { SEEDS = 1000, SLOWER = 1 };
+static const uint64_t seeds_default = 1000;
+static const uint64_t slower = 1;
 #endif
 enum { CONTROL_SEEDS = 300 };
 
@@ -45,7 +47,7 @@ static void nothing_stale_is_served_in_any_world(void **state)
     cache_figures_t figures = {0};
     uint64_t only = number_from_environment("FRESHWIRE_SEED", 0);
     uint64_t first = only ? only : 1;
-    uint64_t last = number_from_environment("FRESHWIRE_CACHE_SEEDS", SEEDS * SLOWER) / SLOWER;
+    uint64_t last = number_from_environment("FRESHWIRE_CACHE_SEEDS", seeds_default) / slower;
     last = only ? only : last;
     for (uint64_t seed = first; seed <= last; seed++) {
         cache_scenario_t scenario = cache_world_any(seed);
