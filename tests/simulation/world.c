@@ -384,8 +384,8 @@ static void run(world_t *w)
     for (w->now_us = 0; w->now_us < END_US && !w->truth.violation[0]; w->now_us += STEP_US / 20) {
         sim_packet_t packet;
         w->backend.now_us = w->now_us;
-        bool at_step = w->now_us % STEP_US == 0;
-        if (at_step) {
+        bool moved = w->now_us % STEP_US == 0;
+        if (moved) {
             strike(w);
             revive(w);
             tick(w);
@@ -393,8 +393,9 @@ static void run(world_t *w)
         while (sim_network_receive(w->network, w->now_us, &packet)) {
             arrive(w, &packet);
             free((void *)(uintptr_t)packet.bytes.data);
+            moved = true;
         }
-        for (size_t g = 0; g < GATEWAYS; g++)
+        for (size_t g = 0; g < GATEWAYS && moved; g++)
             if (w->gateways[g].running)
                 sim_run_gateway(w, g);
         if (!settled && w->now_us >= SETTLE_US) {
