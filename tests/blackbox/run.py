@@ -92,6 +92,8 @@ class Run:
     ) -> None:
         self.cluster = cluster
         self.history = History()
+        self.redis: redis.Redis = cluster.redis.client
+        """That the service reads from in the end."""
         self.random = random.Random(seed)
         self.began = time.monotonic()
         self.service = Service(
@@ -135,6 +137,10 @@ class Run:
     def last_for(self, seconds: float) -> None:
         time.sleep(seconds)
 
+    def stop_writing(self) -> None:
+        self._writing.clear()
+        self._writer.join(60)
+
     def _write(self) -> None:
         while self._writing.is_set():
             register = self.random.randrange(REGISTERS)
@@ -160,8 +166,7 @@ class Run:
 
     def conclude(self, calm: bool = False, hits_min: float = HITS_MIN) -> Verdict:
         """Everything is in order again. Asserts S1 to S6."""
-        self._writing.clear()
-        self._writer.join(60)
+        self.stop_writing()
         truth = {one["id"]: one["version"] for one in self._truth()}
         self._wait_shown(truth)
         for visitor in self.visitors:
@@ -215,8 +220,7 @@ class Run:
         return lost
 
     def _audit(self, truth: dict[int, int]) -> list[str]:
-        client: redis.Redis = self.cluster.redis.client
-        found = []
+        client, found = self.redis, []
         for key in client.scan_iter("fw:c:*"):
             entry = _entry.decode(client.get(key) or b"")
             if entry is None:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import time
+from typing import Iterator
 
 import pytest
 
-from stack import wait_for
-
-QUICK = ["--broker-barrier-timeout", "500ms"]
+from stack import RedisServer, wait_for
+from way import Way
 
 
 def test_when_nothing_is_wrong(cluster, make_run) -> None:
@@ -132,28 +132,67 @@ def test_stamps_come_from_a_clock_that_is_off(cluster, make_run) -> None:
     run.conclude(hits_min=0.05)
 
 
-@pytest.mark.nightly
-def test_redis_is_slow_for_the_workers_and_then_for_the_service(cluster, make_run, seed) -> None:
-    from stack.proxy import DelayingProxy
-
+@pytest.fixture
+def ways(cluster, seed) -> Iterator[tuple[Way, Way]]:
+    """The workers' and the service's way to Redis. Everything but the service runs."""
     cluster.start_redis()
-    proxy = DelayingProxy(cluster.redis.port, (0.005, 0.04), seed)
+    made = (Way(cluster.redis.port, seed), Way(cluster.redis.port, seed))
+    for _ in range(2):
+        worker = cluster.add_worker()
+        worker.flags[worker.flags.index("--worker-redis-url") + 1] = made[0].url
+    cluster.start()
+    yield made
+    for way in made:
+        way.stop()
+
+
+@pytest.mark.nightly
+def test_redis_is_slow_for_the_workers_and_then_for_the_service(cluster, ways, make_run) -> None:
+    run = make_run(cluster, service_redis=ways[1].url).start()
+    ways[0].delay_s = (0.005, 0.040)
+    run.last_for(4)
+    ways[0].delay_s, ways[1].delay_s = (0.0, 0.0), (0.0, 0.020)
+    run.last_for(4)
+    ways[1].delay_s = (0.0, 0.0)
+    run.conclude(hits_min=0.05)
+
+
+@pytest.mark.nightly
+def test_way_to_redis_is_cut_and_swallows_everything(cluster, ways, make_run) -> None:
+    run = make_run(cluster, service_redis=ways[1].url).start()
+    for way in (*ways, *ways):
+        way.swallow()
+        run.last_for(1)
+        way.let_through()
+        run.last_for(0.3)
+        for _ in range(3):
+            way.cut()
+            run.last_for(0.2)
+    run.conclude(hits_min=0.05)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("then", ["more is written", "nobody writes any more"])
+def test_failover_forgets_the_last_purges(cluster, ways, make_run, tmp_path, then: str) -> None:
+    """A replica that has heard nothing for a while becomes the primary: entries that were purged are back, until the
+    workers have purged them again."""
+    (tmp_path / "replica").mkdir()
+    replica = RedisServer(tmp_path / "replica", "--replicaof", "127.0.0.1", str(cluster.redis.port))
     try:
-        slow = f"redis://127.0.0.1:{proxy.port}"
-        cluster.broker.start()
-        for _ in range(2):
-            worker = cluster.add_worker("--worker-redis-url", slow)
-            worker.start()
-        cluster.start()
-        run = make_run(cluster).start()
-        run.last_for(5)
-        run.conclude()
-        run.close()
-        run = make_run(cluster, service_redis=slow).start()
-        run.last_for(5)
-        run.conclude(hits_min=0.0)
+        wait_for(lambda: replica.client.info("replication")["master_link_status"] == "up", "the replica follows")
+        run = make_run(cluster, service_redis=ways[1].url).start()
+        run.last_for(1)
+        replica.client.execute_command("REPLICAOF", "NO", "ONE")
+        run.write_more(15)
+        if then == "nobody writes any more":
+            run.stop_writing()
+        for way in ways:
+            way.lead_to(replica.port)
+        run.redis = replica.client
+        run.last_for(2)
+        run.conclude(hits_min=0.05)
     finally:
-        proxy.stop()
+        replica.stop()
 
 
 @pytest.mark.nightly
