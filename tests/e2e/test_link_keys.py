@@ -197,6 +197,47 @@ def test_a_key_that_is_removed_is_cut_off_and_one_that_is_added_gets_in_without_
     assert publish(broker, links.peer_env(new)).returncode == 0
 
 
+def test_a_gateway_whose_key_is_removed_hears_no_more_events(links: Links, start: Callable[..., Daemon]) -> None:
+    stays, goes = links.key("stays", "gateway"), links.key("goes", "gateway")
+    publisher = links.key("orders", "publisher")
+    links.let_in(stays.rule(), goes.rule(), publisher.rule())
+    broker = start("broker", "--config", str(links.file), env=links.broker_env())
+    one, other = (start("gateway", *broker.broker_flags(), env=links.peer_env(key)) for key in (stays, goes))
+    one.wait_ready()
+    other.wait_ready()
+    with closing(Session(one.websocket + "/ws")) as heard, closing(Session(other.websocket + "/ws")) as unheard:
+        links.let_in(stays.rule(), publisher.rule())
+        broker.signal(signal.SIGHUP)
+        for door in ("events", "control"):
+            wait_for(
+                lambda: broker.metrics().value("freshwire_links_cut_total", door=door) == 1, f"the link {door} is cut"
+            )
+        wait_for(lambda: other.admin("/readyz").status == 503, "the gateway without a key is not ready")
+        assert publish(broker, links.peer_env(publisher)).returncode == 0
+        assert heard.wait_events(1)
+        assert one.admin("/readyz").status == 200
+        assert unheard.events == []
+    metrics = broker.metrics()
+    assert metrics.value("freshwire_links_cut_total", door="events") == 1
+    assert metrics.value("freshwire_links_cut_total", door="control") == 1
+
+
+def test_one_process_with_all_roles_asks_services_only_for_a_key(
+    links: Links, start: Callable[..., Daemon], redis_server: RedisServer
+) -> None:
+    key = links.key("orders", "publisher")
+    links.let_in(key.rule())
+    flags = ("--config", str(links.file), "--broker-bind", "0.0.0.0", "--worker-redis-url", redis_server.url)
+    everything = start("all", *flags, env=links.broker_env()).wait_ready()
+    with closing(Session(everything.websocket + "/ws")) as session:
+        assert publish(everything, {}, timeout="1s").returncode == 5
+        done = publish(everything, links.peer_env(key), "--tag", "projects")
+        assert done.returncode == 0 and json.loads(done.stdout)["unconfirmed"] is False
+        posted = publish_http(everything.gateway, PUBLISH_KEY, {"type": "posted", "audience": ["broadcast"]})
+        assert posted.status == 200, posted.body
+        assert [event["type"] for event in session.wait_events(2)] == ["thing_changed", "posted"]
+
+
 def test_the_brokers_own_key_is_replaced_while_its_peers_know_both(
     links: Links, start: Callable[..., Daemon], redis_server: RedisServer
 ) -> None:
