@@ -165,7 +165,7 @@ def test_redis_that_hangs_does_not_stop_the_loop_and_is_used_again():
         ticking.cancel()
         assert all(outcome.value == 1 for outcome in outcomes)
         assert took < 2
-        assert ticks > took / 0.005 / 4
+        assert ticks > 10 * took  # It turned all the time, on a busy machine too.
         server.resume()
         deadline = time.monotonic() + 10
         while (await cache.read("k", ["t"], loads)).status is not Status.HIT:

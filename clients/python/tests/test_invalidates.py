@@ -589,6 +589,36 @@ def test_delivery_level_and_strictness_are_the_callers(world):
         asyncio.run(strict.send(Event.make("x", audience="broadcast")))
 
 
+def test_publisher_over_http_serves_handlers_threads_and_commits(server, engine):
+    """It can only wait: it is given threads of its own."""
+    sent: list[str] = []
+
+    class Http:
+        """As HttpPublisher: `send`, and no `submit`."""
+
+        def send(self, event, *, level="purged", timeout=None):
+            if event.type == "refused":
+                raise freshwire.UnauthorizedError("no")
+            sent.append(event.type)
+            return freshwire.Receipt(id=event.id, fresh=5)
+
+    cache = Cache(server.url, publisher=Http())
+    assert cache.invalidate_sync(tags=["t"], event="first", audience="broadcast").fresh == 5
+    assert asyncio.run(cache.invalidate(event="second", audience="broadcast")).fresh == 5
+    assert not cache.invalidate_sync(event="refused", audience="broadcast").acknowledged
+
+    @cache.invalidates("t", event="third", audience="broadcast")
+    def write(session: Session):
+        session.add(Row(name="x"))
+
+    with Session(engine) as session:
+        write(session)
+        assert sent == ["first", "second"]
+        session.commit()
+    fake_broker.eventually(lambda: sent == ["first", "second", "third"])
+    cache.close_sync()
+
+
 def test_publish_after_commit_wants_a_session(world):
     with pytest.raises(TypeError, match="not a session"):
         publish_after_commit(object(), Delivery(world.publisher), Event.make("x"))

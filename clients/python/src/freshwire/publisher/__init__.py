@@ -10,7 +10,8 @@
     )
 
 `Publisher` for threads, `AsyncPublisher` for asyncio (both: `pip install freshwire[zmq]`),
-`HttpPublisher` for services that cannot reach the broker's port. All three keep an event until it
+`HttpPublisher` for services that cannot reach the broker's port; `FirePublisher` for events whose
+loss is cheap. The first three keep an event until it
 is acknowledged or its time-out is over, send it again with the same id when a connection breaks,
 and bound what waits.
 """
@@ -46,10 +47,19 @@ from ._settings import Curve, Settings, settings_from_env
 
 if TYPE_CHECKING:
     from ._async import AsyncPublisher
+    from ._fire import FirePublisher, NotConnectedError
+    from ._fire_link import FireStats
     from ._link import Stats
     from ._sync import Publisher
 
-_NEEDS_ZMQ = {"AsyncPublisher": "_async", "Publisher": "_sync", "Stats": "_link"}
+_NEEDS_ZMQ = {
+    "AsyncPublisher": "_async",
+    "FirePublisher": "_fire",
+    "FireStats": "_fire_link",
+    "NotConnectedError": "_fire",
+    "Publisher": "_sync",
+    "Stats": "_link",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -78,9 +88,12 @@ __all__ = [
     "ClosedError",
     "Curve",
     "Event",
+    "FirePublisher",
+    "FireStats",
     "HttpPublisher",
     "Invalidate",
     "Level",
+    "NotConnectedError",
     "OverloadError",
     "Position",
     "PublishError",

@@ -9,10 +9,13 @@ one thread.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import zmq
 
+from ._dial import Dial
+from ._fire_link import FireLink
 from ._link import Link
 from ._settings import Curve
 from ._wire import REPLY_SIZE_MAX, encode_goodbye
@@ -20,6 +23,8 @@ from ._wire import REPLY_SIZE_MAX, encode_goodbye
 RECEIVE_BUDGET = 256
 """Frames read in a row before timers and new events get their turn."""
 GOODBYE_LINGER_MS = 100
+FIRE_WAITING_MAX = 10_000
+"""Messages that libzmq holds for the fire-and-forget link."""
 
 _BROKEN = (
     zmq.EVENT_DISCONNECTED
@@ -35,12 +40,14 @@ class Connection:
         endpoint: str,
         *,
         curve: Curve | None = None,
+        fires: bool = False,
         watch: Callable[[int], None] = lambda fd: None,
         unwatch: Callable[[int], None] = lambda fd: None,
     ) -> None:
-        """`watch` and `unwatch` hear of the descriptors that become readable (edge-triggered, as
+        """`fires`: an XPUB for the fire-and-forget link instead of a DEALER. `watch` and `unwatch` hear of the descriptors that become readable (edge-triggered, as
         ZMQ_FD is)."""
-        self._endpoint = endpoint
+        self._dial = Dial(endpoint)
+        self._fires = fires
         self._curve = curve
         self._server_key = -1
         self._heard = False
@@ -55,10 +62,21 @@ class Connection:
     def is_open(self) -> bool:
         return self._socket is not None
 
-    def open(self) -> None:
-        socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
-        # No limit counted in messages: the broker's credit bounds what is sent.
-        socket.setsockopt(zmq.SNDHWM, 0)
+    def open(self, now: float) -> bool:
+        """False while the broker's name is being looked up; OSError when nobody knows it."""
+        endpoint = self._dial.next(now)
+        if endpoint is None:
+            return False
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.XPUB if self._fires else zmq.DEALER)
+        if self._fires:
+            socket.setsockopt(zmq.SNDHWM, FIRE_WAITING_MAX)
+            socket.setsockopt(zmq.IMMEDIATE, 1)
+            socket.setsockopt(zmq.XPUB_VERBOSER, 1)
+            # What the one peer does not take is an error, and not dropped.
+            socket.setsockopt(zmq.XPUB_NODROP, 1)
+        else:
+            # No limit counted in messages: the broker's credit bounds what is sent.
+            socket.setsockopt(zmq.SNDHWM, 0)
         socket.setsockopt(zmq.RCVHWM, 0)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.MAXMSGSIZE, REPLY_SIZE_MAX)
@@ -66,14 +84,25 @@ class Connection:
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
         socket.setsockopt(zmq.CONNECT_TIMEOUT, 2000)
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 10)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 3)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
+        socket.setsockopt(zmq.TCP_MAXRT, 10000)
+        if endpoint.startswith("tcp://["):
+            socket.setsockopt(zmq.IPV6, 1)
         if self._curve is not None:
             self._secure(socket, self._curve)
         self._socket = socket
         self._monitor = socket.get_monitor_socket(_BROKEN)
         self._monitor.setsockopt(zmq.LINGER, 0)
-        socket.connect(self._endpoint)
+        socket.connect(endpoint)
         self._watch(socket.fileno())
         self._watch(self._monitor.fileno())
+        return True
+
+    def answered(self) -> None:
+        """The broker is at the address of the present socket."""
+        self._dial.answered()
 
     def _secure(self, socket: zmq.Socket[bytes], curve: Curve) -> None:
         """A socket trusts one server key: after one that met nobody, the next one is tried."""
@@ -107,9 +136,20 @@ class Connection:
             self.send(encode_goodbye("publisher closed"))
             self.close(GOODBYE_LINGER_MS)
 
-    def send(self, frame: bytes) -> None:
-        if self._socket is not None:
+    def leave_fire(self, frames: list[bytes]) -> None:
+        for frame in frames:
+            self.send(frame)
+        self.close(GOODBYE_LINGER_MS)
+
+    def send(self, frame: bytes) -> bool:
+        """False when the socket takes no more at present."""
+        if self._socket is None:
+            return False
+        try:
             self._socket.send(frame, zmq.DONTWAIT)
+        except zmq.Again:
+            return False
+        return True
 
     def receive(self) -> tuple[list[bytes], bool]:
         """What arrived, and whether the connection broke. A broken one's last frames are worth
@@ -154,13 +194,54 @@ def turn(link: Link, connection: Connection, now: float) -> None:
         link.lost(now)
     for frame in frames:
         link.received(frame, now)
+    if frames and link.connected:
+        connection.answered()
     outgoing = link.step(now)
     if not link.wants_socket(now):
         connection.close()
         return
     if not connection.is_open:
-        connection.open()
-        link.opened(now)
+        if not _opened(link, connection, now):
+            return
         outgoing += link.step(now)
     for frame in outgoing:
         connection.send(frame)
+
+
+def fire_turn(link: FireLink, connection: Connection, queue: deque[bytes], now: float) -> bool:
+    """The same for the fire-and-forget link, whose new events are in the queue. True when the socket
+    took not all of it."""
+    frames, broken = connection.receive()
+    for frame in frames:
+        link.received(frame, now)
+    if broken:
+        link.lost(now)
+    if frames and link.connected:
+        connection.answered()
+    outgoing = link.step(now)
+    if not link.connected:
+        queue.clear()  # numbered and kept: the broker asks for them
+    if not link.wants_socket(now):
+        connection.close()
+        return False
+    if not connection.is_open:
+        _opened(link, connection, now)
+        return False
+    while link.connected and queue and connection.send(queue[0]):
+        queue.popleft()
+    for frame in outgoing:
+        connection.send(frame)  # what is not taken the broker asks for again
+    return bool(queue)
+
+
+def _opened(link: Link | FireLink, connection: Connection, now: float) -> bool:
+    try:
+        opened = connection.open(now)
+    except OSError:
+        link.lost(now)
+        return False
+    if opened:
+        link.opened(now)
+    else:
+        link.opening(now)
+    return opened

@@ -31,6 +31,7 @@ from . import _wire
 HELLO_EVERY = 1.0
 PING_EVERY = 1.0
 SILENCE_MAX = 3.0
+OPENING_EVERY = 0.02
 REOPEN_FLOOR = 0.05
 REOPEN_BASE = 0.1
 REOPEN_CAP = 2.0
@@ -147,6 +148,10 @@ class Link:
         """Events that have no outcome yet."""
         return len(self._requests)
 
+    @property
+    def connected(self) -> bool:
+        return self._state == "up"
+
     def wants_socket(self, now: float) -> bool:
         """False: close the socket. True: there must be one; tell `opened` when it was created."""
         return self._state != "down" or now >= self._reopen_at
@@ -199,6 +204,10 @@ class Link:
         if request:
             self._remove(request)
 
+    def opening(self, now: float) -> None:
+        """Where to connect to is not known yet: a name is being looked up."""
+        self._reopen_at = now + OPENING_EVERY
+
     def opened(self, now: float) -> None:
         """The owner created a socket."""
         self._state = "hello"
@@ -206,8 +215,8 @@ class Link:
         self._hello_at = now
 
     def lost(self, now: float) -> None:
-        """The connection broke, or the broker left."""
-        if self._state == "down":
+        """The connection broke, the broker left, or nobody knows where it is."""
+        if self._state == "down" and now < self._reopen_at:
             return
         self._state = "down"
         self._credit = 0

@@ -118,6 +118,27 @@ def encode_publish(request_id: int, level: Any, message: Any) -> bytes:
     return bytes(publish_pb2.PublisherUp(publish=publish).SerializeToString())
 
 
+def encode_fire(sequence: int, incarnation: bytes, message: Any) -> bytes:
+    """RejectedError when no broker could take it."""
+    publish = publish_pb2.Publish(
+        level=publish_pb2.ACK_LEVEL_ACCEPTED,
+        sequence=sequence,
+        incarnation=incarnation,
+        event=message,
+    )
+    frame = bytes(publish_pb2.PublisherUp(publish=publish).SerializeToString())
+    if len(frame) > FRAME_SIZE_MAX:
+        raise RejectedError(
+            "event", "the encoded event is too large", FRAME_SIZE_MAX, len(frame)
+        )
+    return frame
+
+
+def encode_mark(incarnation: bytes, last: int, kept: int) -> bytes:
+    mark = publish_pb2.FireMark(incarnation=incarnation, last=last, kept=kept)
+    return bytes(publish_pb2.PublisherUp(fire_mark=mark).SerializeToString())
+
+
 def encode_ping(number: int) -> bytes:
     return bytes(publish_pb2.PublisherUp(ping=link_pb2.Ping(number=number)).SerializeToString())
 
@@ -129,7 +150,7 @@ def encode_goodbye(reason: str) -> bytes:
 
 
 def decode(frame: bytes) -> tuple[str, Any]:
-    """The kind ("welcome", "ack", "pong", "goodbye", "refusal") and the message. ValueError for
+    """The kind ("welcome", "ack", "pong", "goodbye", "refusal", "fire_missing") and the message. ValueError for
     anything else."""
     message = publish_pb2.PublisherDown()
     try:
