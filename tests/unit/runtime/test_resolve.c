@@ -190,7 +190,10 @@ static void a_dial_refuses_what_is_no_single_endpoint(void **state)
                                       "tcp://host",
                                       "tcp://:7001",
                                       "tcp://host:",
-                                      "tcp://host:123456", "tcp://host:70000", "tcp://host:0", "tcp://host:*",
+                                      "tcp://host:123456",
+                                      "tcp://host:70000",
+                                      "tcp://host:0",
+                                      "tcp://host:*",
                                       "tcp://a:1,tcp://b:2",
                                       "tcp://eth0;host:7001",
                                       "tcp://a b:7001"};
@@ -219,6 +222,36 @@ static void a_dial_asks_nobody_about_addresses(void **state)
     assert_int_equal(server.asked, before);
     fw_dial_t *none = NULL;
     fw_dial_destroy(&none);
+}
+
+static void a_dial_changes_the_server_key_when_every_address_was_tried_in_vain(void **state)
+{
+    (void)state;
+    fw_dial_t *named = NULL;
+    fw_dial_t *bare = NULL;
+    assert_int_equal(fw_dial_new("tcp://broker:7002", &named), 0);
+    serve(false, 0, "192.0.2.1", "192.0.2.2");
+    static const unsigned keys[] = {0, 0, 1, 1, 2};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        (void)await_endpoint(named, 0);
+        assert_int_equal(fw_dial_server_key(named), keys[i]);
+    }
+    /* The one that was answered stays, until every address has failed again. */
+    fw_dial_answered(named);
+    (void)await_endpoint(named, 0);
+    assert_int_equal(fw_dial_server_key(named), 2);
+    fw_dial_destroy(&named);
+    assert_int_equal(fw_dial_new("tcp://127.0.0.1:7002", &bare), 0);
+    (void)await_endpoint(bare, 0);
+    assert_int_equal(fw_dial_server_key(bare), 0);
+    (void)await_endpoint(bare, 0);
+    assert_int_equal(fw_dial_server_key(bare), 1);
+    fw_dial_answered(bare);
+    (void)await_endpoint(bare, 0);
+    assert_int_equal(fw_dial_server_key(bare), 1);
+    (void)await_endpoint(bare, 0);
+    assert_int_equal(fw_dial_server_key(bare), 2);
+    fw_dial_destroy(&bare);
 }
 
 static void a_dial_tries_one_address_after_the_other_and_begins_with_the_good_one(void **state)
@@ -316,6 +349,7 @@ int main(void)
         cmocka_unit_test(the_library_knows_localhost_and_names_ipv4_first),
         cmocka_unit_test(a_dial_refuses_what_is_no_single_endpoint),
         with_server(a_dial_asks_nobody_about_addresses),
+        with_server(a_dial_changes_the_server_key_when_every_address_was_tried_in_vain),
         with_server(a_dial_tries_one_address_after_the_other_and_begins_with_the_good_one),
         with_server(a_dial_without_a_name_server_uses_the_address_that_answered),
         with_server(two_dials_of_one_host_reach_the_same_address),
