@@ -22,7 +22,7 @@
 #include "runtime/random.h"
 #include "tests/support/redis_fixture.h"
 
-enum { READERS = 4, OBJECTS = 5, PAYLOAD_SIZE = 9, SOAK_MS = 1500, PURGE_KINDS = 4 };
+enum { READERS = 4, OBJECTS = 5, PAYLOAD_SIZE = 9, SOAK_MS = 1500, PURGE_KINDS = 4, CROWD = 24 };
 
 static const fw_text_t prefixes[] = {{"users:", 6}};
 
@@ -169,6 +169,45 @@ static void disturb(redisContext *redis, fw_random_t *random)
     }
 }
 
+static void *read_what_all_want(void *argument)
+{
+    world_t *world = argument;
+    const fw_cache_request_t request = {.key = FW_TEXT("users:popular")};
+    fw_cache_t *cache = open_cache(world);
+    fw_cache_read_t *read = NULL;
+    if (fw_cache_get(cache, &request, &read) != 0) {
+        abort();
+    }
+    if (fw_cache_read_outcome(read)->status == FW_CACHE_HIT) {
+        atomic_fetch_add(&world->hits, 1);
+    } else {
+        static const uint8_t payload[] = {0xc3};
+        atomic_fetch_add(&world->reads, 1);
+        (void)poll(NULL, 0, 100); /* a load that takes its time */
+        (void)fw_cache_fill(cache, read, (fw_bytes_t){payload, sizeof(payload)});
+    }
+    fw_cache_end(cache, &read);
+    fw_cache_destroy(&cache);
+    return NULL;
+}
+
+static void one_load_serves_everybody_who_waits(void **state)
+{
+    (void)state;
+    static world_t world;
+    pthread_t threads[CROWD];
+    world.server = fw_redis_fixture_start();
+    for (size_t i = 0; i < CROWD; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, read_what_all_want, &world), 0);
+    }
+    for (size_t i = 0; i < CROWD; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    assert_int_equal(world.reads, 1);
+    assert_int_equal(world.hits, CROWD - 1);
+    fw_redis_fixture_stop(&world.server);
+}
+
 static void nothing_stale_is_served_by_a_real_redis(void **state)
 {
     (void)state;
@@ -209,6 +248,9 @@ static void nothing_stale_is_served_by_a_real_redis(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_stale_is_served_by_a_real_redis)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_load_serves_everybody_who_waits),
+        cmocka_unit_test(nothing_stale_is_served_by_a_real_redis),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,11 +14,10 @@
 
 #include "tests/simulation/cache/cache_world.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 static const uint64_t seeds_default = 1000;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 static const uint64_t slower = 10;
 #else
-static const uint64_t seeds_default = 1000;
 static const uint64_t slower = 1;
 #endif
 enum { CONTROL_SEEDS = 300 };
