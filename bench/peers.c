@@ -14,7 +14,7 @@
 #include "runtime/signals.h"
 #include "workers/workers.h"
 
-enum { WINDOW = 512 };
+enum { WINDOW = 512, REPLAY_BYTES_PER_SECOND = 2000000000 };
 
 void bench_fail(const char *what)
 {
@@ -54,6 +54,7 @@ typedef struct {
     const char *endpoint, *redis_url;
     size_t answer_size;
     uint32_t dedupe_max;
+    const fw_broker_endpoints_t *again; /* the ports of the broker before */
     int report, life;
 } server_t;
 
@@ -95,6 +96,15 @@ static void run_broker(server_t *server)
     config.fire_endpoints = config.publish_endpoints = config.jobs_endpoints =
         config.events_endpoints = config.control_endpoints = "tcp://127.0.0.1:*";
     config.dedupe_max = server->dedupe_max;
+    config.replay_bytes_per_second = REPLAY_BYTES_PER_SECOND;
+    if (server->again) {
+        config.fire_endpoints = server->again->fire;
+        config.publish_endpoints = server->again->publish;
+        config.jobs_endpoints = server->again->jobs;
+        config.events_endpoints = server->again->events;
+        config.control_endpoints = server->again->control;
+        config.open_timeout_ms = 0; /* no worker says hello again here */
+    }
     if (fw_broker_start(&config, fw_metrics_new(), fw_health_new(), &broker) < 0)
         _exit(1);
     fw_broker_endpoints(broker, &at);
@@ -182,6 +192,13 @@ static bench_peer_t start(void (*run)(server_t *), server_t server)
 bench_peer_t bench_start_broker(uint32_t dedupe_max)
 {
     return start(run_broker, (server_t){.dedupe_max = dedupe_max});
+}
+
+void bench_restart_broker(bench_peer_t *peer)
+{
+    fw_broker_endpoints_t at = peer->at;
+    bench_stop(peer);
+    *peer = start(run_broker, (server_t){.dedupe_max = 1, .again = &at});
 }
 
 bench_peer_t bench_start_router(size_t answer_size)

@@ -26,8 +26,11 @@ void bench_must(int result);
 typedef void bench_apart_fn(const void *task, void *result);
 void bench_apart(bench_apart_fn *run, const void *task, void *ret_result, size_t size);
 
-/* A broker on free ports of this machine, with default limits but how many ids it remembers. */
+/* A broker on free ports of this machine, with default limits but how many ids it remembers and how
+ * fast it may replay. */
 bench_peer_t bench_start_broker(uint32_t dedupe_max);
+/* Kills a broker without a goodbye and starts another one on the same ports. */
+void bench_restart_broker(bench_peer_t *peer);
 /* The reference: a bare ROUTER (at.publish) that answers every message with so many bytes. */
 bench_peer_t bench_start_router(size_t answer_size);
 /* A worker that answers every job at once; and a real one on a Redis. */
