@@ -33,10 +33,17 @@ from freshwire.events import (
 if TYPE_CHECKING:
     from freshwire.cache import Cache
     from freshwire.delivery import Delivery
-    from freshwire.publisher import AsyncPublisher, HttpPublisher, Publisher, from_env
+    from freshwire.publisher import (
+        AsyncPublisher,
+        FirePublisher,
+        HttpPublisher,
+        Publisher,
+        from_env,
+    )
 
 _LAZY = {
     "AsyncPublisher": "freshwire.publisher",
+    "FirePublisher": "freshwire.publisher",
     "HttpPublisher": "freshwire.publisher",
     "Publisher": "freshwire.publisher",
     "from_env": "freshwire.publisher",
@@ -60,6 +67,7 @@ __all__ = [
     "ClosedError",
     "Delivery",
     "Event",
+    "FirePublisher",
     "HttpPublisher",
     "Invalidate",
     "OverloadError",

@@ -230,7 +230,8 @@ def fire_turn(link: FireLink, connection: Connection, queue: deque[bytes], now: 
     while link.connected and queue and connection.send(queue[0]):
         queue.popleft()
     for frame in outgoing:
-        connection.send(frame)  # what is not taken the broker asks for again
+        if not connection.send(frame):
+            link.say_again()
     return bool(queue)
 
 

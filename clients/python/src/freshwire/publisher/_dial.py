@@ -112,4 +112,5 @@ class Dial:
     def _use(self, address: str) -> str:
         self._chosen = address
         self._tried = [*self._tried[-ADDRESSES_MAX + 1 :], address]
-        return f"tcp://[{address}]:{self._port}" if ":" in address else f"tcp://{address}:{self._port}"
+        host = f"[{address}]" if ":" in address else address
+        return f"tcp://{host}:{self._port}"

@@ -152,6 +152,10 @@ class FireLink:
             frames.append(self._mark(now))
         return frames
 
+    def say_again(self) -> None:
+        """Something that `step` gave was not taken: a mark lets the broker ask for it again."""
+        self._mark_due = True
+
     def farewell(self, now: float) -> list[bytes]:
         """What to say before leaving."""
         return [self._mark(now)] if self._up and self._marked != self._last else []
