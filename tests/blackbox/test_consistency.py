@@ -31,6 +31,9 @@ def test_checker_catches_a_cache_as_it_is_usually_written(cluster, make_run) -> 
 
 
 def test_worker_is_killed_again_and_again(cluster, make_run) -> None:
+    cluster.start_redis()
+    for _ in range(2):
+        cluster.add_worker("--worker-delay", "20ms")  # So that each has purges in its hands when it dies.
     run = make_run(cluster.start()).start()
     for _ in range(4):
         doomed = run.random.choice(cluster.workers)
@@ -42,12 +45,15 @@ def test_worker_is_killed_again_and_again(cluster, make_run) -> None:
 
 
 def test_redis_stands_still(cluster, make_run) -> None:
+    cluster.start_redis("--enable-debug-command", "yes")
     run = make_run(cluster.start()).start()
-    for how in ("SIGSTOP", "CLIENT PAUSE", "SIGSTOP"):
+    for how in ("SIGSTOP", "CLIENT PAUSE", "DEBUG SLEEP"):
         if how == "SIGSTOP":
             cluster.redis.pause()
             time.sleep(1)
             cluster.redis.resume()
+        elif how == "DEBUG SLEEP":
+            cluster.redis.client.execute_command("DEBUG", "SLEEP", 0.8)
         else:
             cluster.redis.client.execute_command("CLIENT", "PAUSE", 800, "ALL")
         run.last_for(1)

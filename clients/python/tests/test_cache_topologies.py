@@ -17,7 +17,7 @@ import redis.sentinel
 from redis_cluster import RedisCluster, RedisSentinel, wait_until
 from redis_server import RedisServer
 
-from freshwire.cache import Cache, CacheError, Status, _redis
+from freshwire.cache import Cache, CacheError, Status, _calls
 from freshwire.cache._algorithm import Get, Head, Script, Time, Unlink
 
 # ---- Redis that is none: no request fails, and none takes long
@@ -404,7 +404,7 @@ def test_commands_are_split_by_slot_and_put_together_again():
         Unlink(("d", "a", "b")),
         Time(),
     ]
-    split = _redis.Split(commands, slots.__getitem__)
+    split = _calls.Split(commands, slots.__getitem__)
     assert [call[:1] + call[3:] for call in split.calls if call[0] == "EVALSHA"] == [
         ("EVALSHA", "a", "c", 5),
         ("EVALSHA", "b", 5),
@@ -420,10 +420,10 @@ def test_commands_are_split_by_slot_and_put_together_again():
 
 
 def test_time_of_a_cluster_is_the_latest_of_its_nodes():
-    assert _redis.latest_time({"a": (5, 9), "b": (6, 1), "c": (5, 99)}) == (6, 1)
-    assert _redis.latest_time((7, 1)) == (7, 1)
+    assert _calls.latest_time({"a": (5, 9), "b": (6, 1), "c": (5, 99)}) == (6, 1)
+    assert _calls.latest_time((7, 1)) == (7, 1)
     error = redis.ResponseError("no")
-    assert _redis.latest_time({"a": (5, 9), "b": error}) is error
+    assert _calls.latest_time({"a": (5, 9), "b": error}) is error
 
 
 # ---- a Sentinel

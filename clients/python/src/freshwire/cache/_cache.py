@@ -23,6 +23,7 @@ from freshwire.events import Event, Invalidate, Receipt
 
 from . import _algorithm, context
 from ._algorithm import BYPASS, Fresh, Outcome, Plan, Purged, Status
+from ._announcement import INVALIDATED, RESULT, Announcement, Call, is_error
 from ._entry import EPOCH_TAG, PAYLOAD_SIZE_MAX, sort_tags
 from ._functions import Decorated
 from ._redis import AsyncRedis, Client, SyncRedis
@@ -41,8 +42,6 @@ DEFAULT_URL = "redis://127.0.0.1:6379/0"
 CACHED = "__freshwire_cached__"
 """Marks functions that `Cache.cached` made."""
 PREFIXES_MAX = 16
-INVALIDATED = "cache_invalidated"
-"""Type of an event that only invalidates."""
 
 
 class CachedFunction(Protocol[P, R_co]):
@@ -55,15 +54,6 @@ class CachedFunction(Protocol[P, R_co]):
 
     def cache_tags(self, *args: P.args, **kwargs: P.kwargs) -> list[str]:
         """Its tags."""
-
-
-class _Result:
-    def __repr__(self) -> str:
-        return "RESULT"
-
-
-RESULT: Any = _Result()
-"""The data of an event is what the function returned."""
 
 
 class CacheError(Exception):
@@ -374,76 +364,38 @@ class Cache:
         that is elsewhere ("self.session"), or whose writes SQLAlchemy's ORM does not see: its
         commit is waited for in any case. Otherwise the function has committed when it returns.
         """
-        tag_templates = [Template(tag) for tag in tags]
-        key_templates = [Template(key) for key in keys]
-        pattern_templates = [Template(pattern) for pattern in patterns]
-        channels = [audience] if isinstance(audience, str) else audience
-        audience_templates = [Template(channel) for channel in channels]
-        field_templates = {name: Template(text) for name, text in fields.items()}
-        session_path = session.split(".") if session else []
-        if self.delivery is None and (audience_templates or event != INVALIDATED or patterns):
+        if self.delivery is None and (audience or event != INVALIDATED or patterns):
             raise ValueError("to tell anybody, the cache needs a publisher: Cache(publisher=…)")
-        nothing: dict[str, Any] = dict.fromkeys(fields, "")
-        Event.make(event, **nothing)  # TypeError for a field there is not.
+        channels = [audience] if isinstance(audience, str) else audience
+        announcement = Announcement(
+            event=event,
+            tags=[Template(tag) for tag in tags],
+            keys=[Template(key) for key in keys],
+            patterns=[Template(pattern) for pattern in patterns],
+            audience=[Template(channel) for channel in channels],
+            fields={name: Template(text) for name, text in fields.items()},
+            data=data,
+            session=session.split(".") if session else [],
+        )
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
             decorated = Decorated(function)
-            decorated.check(
-                [
-                    *tag_templates,
-                    *key_templates,
-                    *pattern_templates,
-                    *audience_templates,
-                    *field_templates.values(),
-                ],
-                also=["result"],
-            )
-            if session_path and session_path[0] not in decorated.signature.parameters:
-                raise ValueError(f"{decorated.name} takes no {session_path[0]}")
-
-            def event_of(arguments: dict[str, Any], result: Any) -> Event:
-                names = {**arguments, "result": result}
-                stale = Invalidate(
-                    [self._entry_key(template.key(names)) for template in key_templates],
-                    [template.tag(names) for template in tag_templates],
-                    [template.tag(names) for template in pattern_templates],
-                )
-                told = [template.tag(names) for template in audience_templates]
-                more = {name: template.tag(names) for name, template in field_templates.items()}
-                return self._event(event, stale, told, _data_of(data, event, result), more)
-
-            def watch(
-                args: Any, kwargs: Any
-            ) -> tuple[dict[str, Any], Any, sqlalchemy.Watch | None]:
-                arguments = decorated.arguments(args, kwargs)
-                named = _follow(arguments, session_path) if session_path else None
-                found = sqlalchemy.sessions_in([*arguments.values(), named])
-                return arguments, named, sqlalchemy.Watch(found) if found else None
-
-            def now(made: Event, named: Any, watched: sqlalchemy.Watch | None) -> bool:
-                """Whether to send the event now; else it waits, or is none."""
-                waits_for = named or (watched.waits_for() if watched else None)
-                if waits_for is not None:
-                    sqlalchemy.publish_after_commit(waits_for, self._committer(), made)
-                    return False
-                return not (watched and watched.rolled_back())
+            announcement.check(decorated)
 
             async def run(*args: Any, **kwargs: Any) -> Any:
-                arguments, named, watched = watch(args, kwargs)
+                call = Call(announcement, decorated.arguments(args, kwargs))
                 result = await cast(Any, function)(*args, **kwargs)
-                if not _is_error(result):
-                    made = event_of(arguments, result)
-                    if now(made, named, watched):
-                        await self._send(made)
+                made = self._announced(call, result)
+                if made:
+                    await self._send(made)
                 return result
 
             def run_sync(*args: Any, **kwargs: Any) -> Any:
-                arguments, named, watched = watch(args, kwargs)
+                call = Call(announcement, decorated.arguments(args, kwargs))
                 result = cast(Any, function)(*args, **kwargs)
-                if not _is_error(result):
-                    made = event_of(arguments, result)
-                    if now(made, named, watched):
-                        self._send_sync(made)
+                made = self._announced(call, result)
+                if made:
+                    self._send_sync(made)
                 return result
 
             wrapper = decorated.wrap(run if decorated.is_async else run_sync)
@@ -591,6 +543,20 @@ class Cache:
         replies = await self._async.run(commands)
         self._note(replies)
         return _algorithm.still_valid([(read.plan, read.filled) for read in reads], replies, fresh)
+
+    def _announced(self, call: Call, result: Any) -> Event | None:
+        """The event of a call that is to be sent now, if there is one: it may wait for a commit."""
+        if is_error(result):
+            return None
+        stale, fields = call.filled(result)
+        stale = self.invalidation(keys=stale.keys, tags=stale.tags, patterns=stale.patterns)
+        audience, data = fields.pop("audience"), fields.pop("data")
+        made = self._event(call.announcement.event, stale, audience, data, fields)
+        waits_for = call.waits_for()
+        if waits_for is not None:
+            sqlalchemy.publish_after_commit(waits_for, self._committer(), made)
+            return None
+        return None if call.rolled_back() else made
 
     def _event(
         self, type: str, stale: Invalidate, audience: Texts, data: Any, fields: dict[str, Any]
@@ -758,25 +724,6 @@ def _of_sessions(arguments: dict[str, Any]) -> tuple[Fresh | None, bool]:
     if any(map(sqlalchemy.is_dirty, found)):
         return BYPASS, False  # It reads its own writes, which nobody else may see yet.
     return None, not any(map(sqlalchemy.may_see_the_past, found))
-
-
-def _is_error(result: Any) -> bool:
-    """Whether a function returned a response of Starlette that says that it failed."""
-    status = getattr(result, "status_code", None)
-    return hasattr(result, "background") and isinstance(status, int) and status >= 400
-
-
-def _data_of(data: Any, event: str, result: Any) -> Any:
-    if data is RESULT:
-        return None if event == INVALIDATED or hasattr(result, "background") else result
-    return data(result) if callable(data) else data
-
-
-def _follow(arguments: dict[str, Any], path: Sequence[str]) -> Any:
-    value = arguments[path[0]]
-    for name in path[1:]:
-        value = getattr(value, name)
-    return value
 
 
 @functools.lru_cache(maxsize=1024)
