@@ -41,7 +41,8 @@ class WallClock:
 
     def __init__(self, folder: Path) -> None:
         library, file = folder / "clock_shift.so", folder / "shift"
-        command = ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(HERE / "clock_shift.c"), "-ldl"]
+        flags = ["-D_GNU_SOURCE", "-shared", "-fPIC", "-O1", "-ldl"]
+        command = ["cc", str(HERE / "clock_shift.c"), "-o", str(library), *flags]
         subprocess.run(command, check=True)
         file.write_bytes(bytes(mmap.PAGESIZE))
         self._file = open(file, "r+b")

@@ -186,7 +186,7 @@ def test_link_that_fails_during_a_replay_repeats_nothing(apart, make_run, step, 
             wait_for(lambda: heavy.accepted > before + 300, "there is something to replay")
             # Its old connection is given up: what was missed cannot come late, it must be asked for.
             wait_for(lambda: victim.now.admin("/readyz").status == 503, "the gateway has noticed")
-        replays = victim.metric("freshwire_replays_total")
+            replays = victim.metric("freshwire_replays_total")
         wait_for(lambda: victim.metric("freshwire_replays_total") > replays, "a replay is under way", HEALED_S, 0.002)
         network["gateway0"].down()
         run.last_for(0.5)

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
+from typing import Any, Callable
 
 import pytest
 
 from stack import wait_for
 
-from harness.history import Received, Reset, Told
+from harness.checker import check
+from harness.history import Place, Received, Reset, SessionHistory, Told
 from harness.outbox import Outbox
 from harness.process import frozen, tgkill
 from harness.run import ROOMS, percentile
@@ -35,6 +38,26 @@ def test_without_a_fault_nothing_is_lost_reset_or_flagged(cluster, make_run, ste
     assert verdict.counts["resets"] == 0 and verdict.counts["received unconfirmed"] == 0
     assert verdict.counts["received and looked up"] > 20
     assert verdict.counts["joined again"] == 0
+    # The same histories with one event taken away, one given twice, and one place that was told otherwise.
+    assert {"lost", "gap"} <= spoilt(run, lambda entries, at: entries[:at] + entries[at + 1 :])
+    assert "duplicate" in spoilt(run, lambda entries, at: [*entries[: at + 1], *entries[at:]])
+    assert {"partial", "gap", "moved"} & spoilt(run, moved_by_one)
+
+
+def moved_by_one(entries: list[Any], at: int) -> list[Any]:
+    further = Place(entries[at].place.epoch, entries[at].place.offset + 1)
+    return [*entries[:at], dataclasses.replace(entries[at], place=further), *entries[at + 1 :]]
+
+
+def spoilt(run, change: Callable[[list[Any], int], list[Any]]) -> set[str]:
+    """What the checker finds when an acknowledged event in one session's history is changed."""
+    told = {entry.id for entry in run.publishers[0].history.entries if isinstance(entry, Told)}
+    session = run.random.choice(run.subscribers).history
+    places = [
+        index for index, entry in enumerate(session.entries) if isinstance(entry, Received) and entry.id in told
+    ]
+    changed = SessionHistory(session.name, session.channels, change(session.entries, run.random.choice(places[1:-1])))
+    return check([publisher.history for publisher in run.publishers], [changed]).kinds
 
 
 # ---- A gateway that is stopped
