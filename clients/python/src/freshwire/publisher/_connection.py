@@ -44,8 +44,8 @@ class Connection:
         watch: Callable[[int], None] = lambda fd: None,
         unwatch: Callable[[int], None] = lambda fd: None,
     ) -> None:
-        """`fires`: an XPUB for the fire-and-forget link instead of a DEALER. `watch` and `unwatch` hear of the descriptors that become readable (edge-triggered, as
-        ZMQ_FD is)."""
+        """`fires`: an XPUB for the fire-and-forget link instead of a DEALER. `watch` and `unwatch`
+        hear of the descriptors that become readable (edge-triggered, as ZMQ_FD is)."""
         self._dial = Dial(endpoint)
         self._fires = fires
         self._curve = curve
@@ -209,8 +209,8 @@ def turn(link: Link, connection: Connection, now: float) -> None:
 
 
 def fire_turn(link: FireLink, connection: Connection, queue: deque[bytes], now: float) -> bool:
-    """The same for the fire-and-forget link, whose new events are in the queue. True when the socket
-    took not all of it."""
+    """The same for the fire-and-forget link, whose new events are in the queue. True when the
+    socket took not all of it."""
     frames, broken = connection.receive()
     for frame in frames:
         link.received(frame, now)

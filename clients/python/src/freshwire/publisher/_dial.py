@@ -4,8 +4,8 @@
 A name server that does not answer would stop libzmq's I/O thread for half a minute, and with it the
 end of the process. So a name is looked up in a thread of its own, each time a socket is opened, and
 the socket is given the address. Of several addresses each socket that did not find its broker makes
-the next one try another; the one that last answered comes first. When the name server is silent, the
-address that last answered is used. Pure but for the thread; owned by one thread.
+the next one try another; the one that last answered comes first. When the name server is silent,
+the address that last answered is used. Pure but for the thread; owned by one thread.
 """
 
 from __future__ import annotations

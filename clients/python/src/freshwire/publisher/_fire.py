@@ -37,9 +37,9 @@ class FirePublisher:
     """Publishes without an acknowledgement. Thread-safe.
 
     `publish` returns the event's id as soon as it was handed to the network. Events are numbered,
-    and the last 1,024 of them (at most 1 MiB) are kept: what the broker did not get it asks for, and
-    what cannot be repaired it answers by resetting the channels. Connects at once; each process needs
-    one of its own, made after a fork.
+    and the last 1,024 of them (at most 1 MiB) are kept: what the broker did not get it asks for,
+    and what cannot be repaired it answers by resetting the channels. Connects at once; each process
+    needs one of its own, made after a fork.
     """
 
     def __init__(self, endpoint: str = DEFAULT_ENDPOINT, *, curve: Curve | None = None) -> None:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The fire-and-forget link without I/O: numbers events, keeps the last ones, answers what the broker
-asks for.
+"""The fire-and-forget link without I/O: numbers events, keeps the last ones, answers the broker.
 
 Pure: no socket, no clock, no thread; not thread-safe. Times are seconds of a monotonic clock. The
-broker subscribes when it is there; a socket on which nobody subscribes for SILENCE_MAX is of no use,
-because libzmq gives a connection to a wrong peer up for good.
+broker subscribes when it is there; a socket on which nobody subscribes for SILENCE_MAX is of no
+use, because libzmq gives a connection to a wrong peer up for good.
 """
 
 from __future__ import annotations

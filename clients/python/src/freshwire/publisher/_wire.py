@@ -150,8 +150,9 @@ def encode_goodbye(reason: str) -> bytes:
 
 
 def decode(frame: bytes) -> tuple[str, Any]:
-    """The kind ("welcome", "ack", "pong", "goodbye", "refusal", "fire_missing") and the message. ValueError for
-    anything else."""
+    """The kind ("welcome", "ack", "pong", "goodbye", "refusal", "fire_missing") and the message.
+
+    ValueError for anything else."""
     message = publish_pb2.PublisherDown()
     try:
         message.ParseFromString(frame)
