@@ -2,6 +2,8 @@
 include(${PROJECT_SOURCE_DIR}/tests/support/redis_fixture.cmake)
 fw_integration_test(cache fw::cache fw_redis_fixture)
 fw_integration_test(cache_failures fw::cache fw_redis_fixture)
+fw_integration_test(cache_cluster fw::cache fw_redis_fixture)
+target_sources(test_integration_cache_cluster PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/redis_cluster.c)
 fw_integration_test(cache_model fw::cache fw_redis_fixture)
 fw_integration_test(cache_soak fw::cache fw_redis_fixture)
 target_sources(test_integration_cache_model PRIVATE ${PROJECT_SOURCE_DIR}/tests/simulation/cache/redis_model.c)
