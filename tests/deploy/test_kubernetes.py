@@ -211,7 +211,8 @@ def test_network_policies_name_pods_that_exist_or_ask_by_the_access_label(manife
 def test_every_configuration_and_secret_that_is_mounted_exists(manifests: list[Manifest], overlay: str) -> None:
     known = {one["metadata"]["name"] for one in manifests if one["kind"] in ("ConfigMap", "Secret")}
     if overlay == "base":
-        known |= {"freshwire-secrets", "freshwire-keys"}  # the cluster's own: deploy/README.md says what must be in them
+        # The cluster's own: deploy/README.md says what must be in them.
+        known |= {"freshwire-secrets", "freshwire-keys"}
     for workload in workloads(manifests):
         for volume in pod_of(workload).get("volumes", []):
             name = volume.get("configMap", {}).get("name") or volume.get("secret", {}).get("secretName")

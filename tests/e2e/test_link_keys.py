@@ -264,6 +264,9 @@ def test_the_brokers_own_key_is_replaced_while_its_peers_know_both(
 
     wait_for(purged, "the worker has come with the other key", 60)
     wait_for(lambda: again.metrics()["freshwire_broker_gateways"] == 1, "the gateway has come with the other key", 60)
+    curve = Curve(publisher_key.path.read_text().strip(), (links.broker.public, next_key.public))
+    with freshwire.Publisher(again.publish_endpoint, curve=curve, timeout=30) as python:
+        assert python.publish("thing_changed", audience="broadcast").positions
     # Only the new one is known, and it suffices.
     assert publish(again, links.peer_env(publisher_key, next_key)).returncode == 0
     assert publish(again, links.peer_env(publisher_key, links.broker), timeout="1500ms").returncode == 5
