@@ -25,6 +25,7 @@ typedef struct {
     redisContext *(*connect)(void *context);
     void *connect_context;
     redisContext *redis; /* NULL = not connected */
+    int64_t role_checked_ms;
     bool lost; /* a connection, during this exchange: writing to it may have raised SIGPIPE */
     unsigned failures; /* in a row */
     int64_t rest_until_ms;
@@ -82,23 +83,23 @@ static void disconnect(redis_t *self)
     }
 }
 
-/* One command while connecting. */
-static redisReply *ask(redis_t *self, int argc, const char **argv)
+/* What a failed hiredis call means. -EPIPE: the server has closed the connection. */
+static int failure_of(redis_t *self)
+{
+    int number = errno;
+    self->lost = true;
+    bool closed = self->redis->err == REDIS_ERR_EOF ||
+                  (self->redis->err == REDIS_ERR_IO && (number == EPIPE || number == ECONNRESET));
+    (void)snprintf(self->reason, REASON_SIZE, "%s", self->redis->errstr);
+    return closed ? -EPIPE : -EIO;
+}
+
+/* One command while connecting, which must not be refused. */
+static int demand(redis_t *self, int argc, const char **argv)
 {
     redisReply *reply = redisCommandArgv(self->redis, argc, argv, NULL);
     if (!reply) {
-        (void)snprintf(self->reason, REASON_SIZE, "%s", self->redis->errstr);
-        self->lost = true;
-    }
-    return reply;
-}
-
-/* The same, when it must not be refused. */
-static int demand(redis_t *self, int argc, const char **argv)
-{
-    redisReply *reply = ask(self, argc, argv);
-    if (!reply) {
-        return -EIO;
+        return failure_of(self);
     }
     int result = 0;
     if (reply->type == REDIS_REPLY_ERROR) {
@@ -113,9 +114,9 @@ static int demand(redis_t *self, int argc, const char **argv)
 static int check_role(redis_t *self)
 {
     const char *argv[] = {"ROLE"};
-    redisReply *reply = ask(self, 1, argv);
+    redisReply *reply = redisCommandArgv(self->redis, 1, argv, NULL);
     if (!reply) {
-        return -EIO;
+        return failure_of(self);
     }
     bool replica = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
                    reply->element[0]->type == REDIS_REPLY_STRING &&
@@ -245,20 +246,21 @@ static bool must_leave(const fw_cache_reply_t *reply)
             strncmp(reply->error, "MASTERDOWN", 10) == 0);
 }
 
-/* What a failed hiredis call means. -EPIPE: the server has closed the connection. */
-static int failure_of(redis_t *self)
+/* Connects, or makes sure that the server has not become a replica since: one that is only read
+ * from would not say so. */
+static int make_ready(redis_t *self)
 {
-    int number = errno;
-    self->lost = true;
-    bool closed = self->redis->err == REDIS_ERR_EOF ||
-                  (self->redis->err == REDIS_ERR_IO && (number == EPIPE || number == ECONNRESET));
-    (void)snprintf(self->reason, REASON_SIZE, "%s", self->redis->errstr);
-    return closed ? -EPIPE : -EIO;
+    int64_t now_ms = fw_clock_ms();
+    if (self->redis && now_ms - self->role_checked_ms < FW_CACHE_REDIS_ROLE_MS) {
+        return 0;
+    }
+    self->role_checked_ms = now_ms;
+    return self->redis ? check_role(self) : open_connection(self);
 }
 
 static int send_and_receive(redis_t *self, const fw_cache_command_t *commands, size_t count)
 {
-    int result = self->redis ? 0 : open_connection(self);
+    int result = make_ready(self);
     for (size_t i = 0; result == 0 && i < count; i++) {
         result = append(self, &commands[i]);
     }

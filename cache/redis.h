@@ -12,6 +12,7 @@ enum {
     FW_CACHE_REDIS_TIMEOUT_MS = 250,
     FW_CACHE_REDIS_FAILURES_MAX = 3,
     FW_CACHE_REDIS_REST_MS = 1000,
+    FW_CACHE_REDIS_ROLE_MS = 1000, /* how often the server is asked whether it is still a primary */
 };
 
 /* Everything is copied. */

@@ -30,7 +30,8 @@ int fw_cache_rules_check(const fw_cache_rules_t *rules)
     bool valid = is_name(rules->name, FW_CACHE_NAMESPACE_SIZE_MAX) &&
                  rules->prefixes_count <= FW_CACHE_PREFIXES_MAX && rules->ttl_ms > 0 &&
                  rules->nothing_ttl_ms > 0 && rules->lease_ms > 0 && rules->wait_ms >= 0 &&
-                 rules->hold_off_ms >= 0 && rules->margin_ms >= 0 &&
+                 rules->hold_off_ms >= 0 && rules->hold_off_ms <= FW_CACHE_LAG_MS_MAX &&
+                 rules->margin_ms >= 0 && rules->margin_ms <= FW_CACHE_LAG_MS_MAX &&
                  rules->ttl_ms <= rules->stamp_ttl_ms / 2 && rules->payload_size_max > 0 &&
                  rules->payload_size_max <= FW_CACHE_PAYLOAD_SIZE_MAX;
     for (size_t i = 0; valid && i < rules->prefixes_count; i++) {

@@ -8,6 +8,7 @@ enum {
     FW_CACHE_KEY_SIZE_MAX = 512,      /* of a reader's key, bytes */
     FW_CACHE_NAMESPACE_SIZE_MAX = 64, /* bytes */
     FW_CACHE_PREFIXES_MAX = 16,
+    FW_CACHE_LAG_MS_MAX = 24 * 60 * 60 * 1000, /* of hold-off and margin */
 };
 
 /* Times in milliseconds. Everything pointed to is borrowed and outlives the machines. */
@@ -30,8 +31,8 @@ typedef struct {
 } fw_cache_rules_t;
 
 fw_cache_rules_t fw_cache_rules_defaults(void);
-/* 0, or -EINVAL: a name or prefix that is empty or too long, a time that is negative or 0 where it
- * must not be, or a ttl above half of stamp_ttl_ms. */
+/* 0, or -EINVAL: a name or prefix that is empty or too long, a time that is negative, 0
+ * where it must not be or above its limit, or a ttl above half of stamp_ttl_ms. */
 int fw_cache_rules_check(const fw_cache_rules_t *rules) __attribute__((warn_unused_result));
 
 /* The tags of one key, without the epoch's: those given and those of registered prefixes, ascending

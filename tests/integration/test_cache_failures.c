@@ -190,6 +190,22 @@ static void a_replica_is_not_used(void **state)
     redisFree(redis);
 }
 
+/* Nobody writes, so nothing would be refused: the server is asked what it is, once a second. */
+static void what_has_become_a_replica_stops_being_read_from(void **state)
+{
+    world_t *world = *state;
+    redisContext *redis = fw_redis_fixture_connect(world->server);
+    until_it_is_served(world->cache);
+    fw_redis_do(redis, "REPLICAOF 127.0.0.1 1");
+    int64_t deadline_ms = fw_clock_ms() + DEADLINE_MS;
+    while (read_once(world->cache).status == FW_CACHE_HIT) {
+        assert_true(fw_clock_ms() < deadline_ms);
+        (void)poll(NULL, 0, 20);
+    }
+    assert_non_null(strstr(fw_cache_last_failure(world->cache), "replica"));
+    redisFree(redis);
+}
+
 static void a_full_server_is_a_miss_and_can_still_be_purged(void **state)
 {
     world_t *world = *state;
@@ -273,6 +289,7 @@ int main(void)
         TEST(a_server_that_hangs_costs_three_timeouts_and_no_more),
         TEST(replies_that_come_too_late_are_nobodys),
         TEST(a_replica_is_not_used),
+        TEST(what_has_become_a_replica_stops_being_read_from),
         TEST(a_full_server_is_a_miss_and_can_still_be_purged),
         TEST(passwords_and_databases_are_used),
         TEST(a_connection_can_be_made_by_the_caller),

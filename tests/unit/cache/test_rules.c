@@ -32,6 +32,8 @@ static void rules_that_cannot_work_are_refused(void **state)
     rules = fw_cache_rules_defaults();
     rules.hold_off_ms = -1;
     assert_int_equal(fw_cache_rules_check(&rules), -EINVAL);
+    rules.hold_off_ms = INT64_MAX;
+    assert_int_equal(fw_cache_rules_check(&rules), -EINVAL);
     rules = fw_cache_rules_defaults();
     rules.prefixes = &empty;
     rules.prefixes_count = 1;
