@@ -93,6 +93,7 @@ int fw_fire_new(const fw_fire_options_t *options, fw_fire_t **ret_fire)
 
 static void send_mark(fw_fire_t *self, int64_t now_ms)
 {
+    fw_kept_expire(self->kept, now_ms);
     fw_message_t mark = {.kind = FW_MESSAGE_FIRE_MARK,
                          .fire_mark = {.incarnation = {self->incarnation, FW_INCARNATION_SIZE},
                                        .last = fw_kept_last(self->kept),
@@ -126,6 +127,7 @@ static void take_missing(fw_fire_t *self, const fw_fire_missing_t *missing)
 {
     if (!fw_bytes_equal(missing->incarnation, (fw_bytes_t){self->incarnation, FW_INCARNATION_SIZE}))
         return; /* every publisher hears it */
+    fw_kept_expire(self->kept, self->served_ms);
     uint64_t gone = fw_kept_want(self->kept, missing->first, missing->count);
     self->stats.gone += gone;
     /* The broker need not wait for what will not come. */
@@ -279,7 +281,7 @@ int fw_fire_send(fw_fire_t *self, const fw_event_t *event, fw_refusal_t *ret_ref
         self->stats.refused++;
         return result;
     }
-    (void)fw_kept_add(self->kept, frame);
+    (void)fw_kept_add(self->kept, frame, self->served_ms);
     self->stats.sent++;
     return 0;
 }

@@ -9,6 +9,7 @@
 
 typedef struct {
     uint8_t *frame; /* NULL = free */
+    int64_t added_ms;
     uint32_t size;
     bool wanted;
 } slot_t;
@@ -64,7 +65,14 @@ static void drop_oldest(fw_kept_t *self)
     *slot = (slot_t){.frame = NULL};
 }
 
-uint64_t fw_kept_add(fw_kept_t *self, fw_bytes_t frame)
+void fw_kept_expire(fw_kept_t *self, int64_t now_ms)
+{
+    while (self->oldest <= self->last &&
+           now_ms - slot_of(self, self->oldest)->added_ms > FW_KEPT_AGE_MS)
+        drop_oldest(self);
+}
+
+uint64_t fw_kept_add(fw_kept_t *self, fw_bytes_t frame, int64_t now_ms)
 {
     assert(frame.size > 0);
     assert(frame.size <= UINT32_MAX);
@@ -75,6 +83,7 @@ uint64_t fw_kept_add(fw_kept_t *self, fw_bytes_t frame)
     assert(!slot->frame);
     slot->frame = fw_alloc(1, frame.size);
     memcpy(slot->frame, frame.data, frame.size);
+    slot->added_ms = now_ms;
     slot->size = (uint32_t)frame.size;
     self->bytes += frame.size;
     return self->last;

@@ -74,19 +74,19 @@ def test_marks_come_with_the_connection_and_each_second_while_there_is_something
     [mark] = link.step(0.0)
     assert (up(mark).incarnation, up(mark).last, up(mark).kept) == (MINE, 0, 1)
     assert link.step(5.0) == []
-    assert up(link.number(message())).sequence == 1
+    assert up(link.number(message(), 0.0)).sequence == 1
     [mark] = link.step(5.1)
     assert (up(mark).last, up(mark).kept) == (1, 1)
-    link.number(message())
+    link.number(message(), 0.0)
     assert link.step(5.2) == [] and link.wake_at() == pytest.approx(6.1)
     assert [up(frame).last for frame in link.step(6.1)] == [2]
-    link.number(message())
+    link.number(message(), 0.0)
     assert [up(frame).last for frame in link.farewell(6.2)] == [3]
     assert link.farewell(6.2) == []
 
 
 def test_missing_events_are_sent_again_as_they_were_oldest_first(link):
-    sent = [link.number(message()) for _ in range(10)]
+    sent = [link.number(message(), 0.0) for _ in range(10)]
     link.step(0.0)
     link.received(missing(7, 2), 1.0)
     link.received(missing(2, 1), 1.0)
@@ -98,21 +98,32 @@ def test_missing_events_are_sent_again_as_they_were_oldest_first(link):
 
 def test_what_is_kept_is_bounded_and_what_is_gone_is_said(link):
     for _ in range(_fire_link.KEPT_EVENTS_MAX + 5):
-        link.number(message())
+        link.number(message(), 0.0)
     link.step(0.0)
     link.received(missing(1, 6), 1.0)
     *again, mark = link.step(1.0)
     assert [up(frame).sequence for frame in again] == [6] and up(mark).kept == 6
     assert link.stats().gone == 5
     for _ in range(5):
-        link.number(message(_fire_link.KEPT_BYTES_MAX // 3))
+        link.number(message(_fire_link.KEPT_BYTES_MAX // 3), 0.0)
     link.received(missing(1, 5000), 2.0)
     assert [up(frame).sequence for frame in link.step(2.0)[:-1]] == [1032, 1033, 1034][-2:]
 
 
+def test_what_is_old_is_not_kept(link):
+    link.number(message(), 0.0)
+    link.number(message(), 5.0)
+    link.received(missing(1, 2), 31.0)
+    again, mark = link.step(31.0)
+    assert up(again).sequence == 2 and (up(mark).last, up(mark).kept) == (2, 2)
+    link.received(missing(2, 1), 36.0)
+    [mark] = link.step(36.0)
+    assert (up(mark).last, up(mark).kept) == (2, 3)
+
+
 def test_sending_again_is_paced(link):
     for _ in range(1000):
-        link.number(message())
+        link.number(message(), 0.0)
     link.step(0.0)
     link.received(missing(1, 1000), 10.0)
     now, rounds, resent = 10.0, 0, 0

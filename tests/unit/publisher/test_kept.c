@@ -14,7 +14,7 @@
 
 static uint64_t add(fw_kept_t *kept, const char *text)
 {
-    return fw_kept_add(kept, (fw_bytes_t){(const uint8_t *)text, strlen(text)});
+    return fw_kept_add(kept, (fw_bytes_t){(const uint8_t *)text, strlen(text)}, 0);
 }
 
 static void expect_next(fw_kept_t *kept, const char *text)
@@ -76,11 +76,11 @@ static void the_oldest_make_room_by_size_and_one_frame_always_fits(void **state)
     fw_kept_t *kept = fw_kept_new();
     uint8_t *large = fw_alloc(1, FW_KEPT_BYTES_MAX);
     (void)add(kept, "small");
-    assert_int_equal(fw_kept_add(kept, (fw_bytes_t){large, FW_KEPT_BYTES_MAX / 2}), 2);
+    assert_int_equal(fw_kept_add(kept, (fw_bytes_t){large, FW_KEPT_BYTES_MAX / 2}, 0), 2);
     assert_int_equal(fw_kept_oldest(kept), 1);
-    assert_int_equal(fw_kept_add(kept, (fw_bytes_t){large, FW_KEPT_BYTES_MAX / 2}), 3);
+    assert_int_equal(fw_kept_add(kept, (fw_bytes_t){large, FW_KEPT_BYTES_MAX / 2}, 0), 3);
     assert_int_equal(fw_kept_oldest(kept), 2);
-    assert_int_equal(fw_kept_add(kept, (fw_bytes_t){large, FW_KEPT_BYTES_MAX}), 4);
+    assert_int_equal(fw_kept_add(kept, (fw_bytes_t){large, FW_KEPT_BYTES_MAX}, 0), 4);
     assert_int_equal(fw_kept_oldest(kept), 4);
     assert_int_equal(fw_kept_bytes(kept), FW_KEPT_BYTES_MAX);
     free(large);
@@ -99,6 +99,29 @@ static void what_is_dropped_is_not_wanted_any_more(void **state)
     assert_int_equal(fw_kept_oldest(kept), 4);
     expect_next(kept, "four");
     expect_none(kept);
+    fw_kept_destroy(&kept);
+}
+
+static void what_is_old_is_not_kept(void **state)
+{
+    (void)state;
+    fw_kept_t *kept = fw_kept_new();
+    (void)add(kept, "1");
+    assert_int_equal(fw_kept_add(kept, (fw_bytes_t){(const uint8_t *)"2", 1}, 5000), 2);
+    (void)fw_kept_want(kept, 1, 2);
+    fw_kept_expire(kept, FW_KEPT_AGE_MS);
+    assert_int_equal(fw_kept_oldest(kept), 1);
+    fw_kept_expire(kept, FW_KEPT_AGE_MS + 1);
+    assert_int_equal(fw_kept_oldest(kept), 2);
+    expect_next(kept, "2");
+    fw_kept_expire(kept, FW_KEPT_AGE_MS + 5001);
+    assert_int_equal(fw_kept_oldest(kept), 3);
+    assert_int_equal(fw_kept_last(kept), 2);
+    assert_int_equal(fw_kept_bytes(kept), 0);
+    assert_int_equal(fw_kept_want(kept, 1, 2), 2);
+    expect_none(kept);
+    assert_int_equal(add(kept, "3"), 3);
+    assert_int_equal(fw_kept_oldest(kept), 3);
     fw_kept_destroy(&kept);
 }
 
@@ -140,7 +163,8 @@ static void keeps_and_gives_back_whatever_is_asked_in_any_order(void **state)
         if (fw_random_below(&random, 3) > 0) {
             uint64_t number = fw_kept_last(kept) + 1;
             assert_int_equal(
-                fw_kept_add(kept, (fw_bytes_t){(const uint8_t *)&number, sizeof number}), number);
+                fw_kept_add(kept, (fw_bytes_t){(const uint8_t *)&number, sizeof number}, 0),
+                number);
             continue;
         }
         uint64_t first = 1 + fw_random_below(&random, fw_kept_last(kept) + 5);
@@ -175,6 +199,7 @@ int main(void)
         cmocka_unit_test(the_oldest_make_room_by_number),
         cmocka_unit_test(the_oldest_make_room_by_size_and_one_frame_always_fits),
         cmocka_unit_test(what_is_dropped_is_not_wanted_any_more),
+        cmocka_unit_test(what_is_old_is_not_kept),
         cmocka_unit_test(wanted_events_come_oldest_first_and_once),
         cmocka_unit_test(keeps_and_gives_back_whatever_is_asked_in_any_order),
     };

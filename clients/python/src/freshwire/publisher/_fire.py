@@ -37,7 +37,7 @@ class FirePublisher:
     """Publishes without an acknowledgement. Thread-safe.
 
     `publish` returns the event's id as soon as it was handed to the network. Events are numbered,
-    and the last 1,024 of them (at most 1 MiB) are kept: what the broker did not get it asks for,
+    and the last 1,024 of them (at most 1 MiB, for 30 s) are kept: what the broker did not get it asks for,
     and what cannot be repaired it answers by resetting the channels. Connects at once; each process
     needs one of its own, made after a fork.
     """
@@ -95,7 +95,7 @@ class FirePublisher:
             if len(self._queue) >= QUEUE_MAX:
                 self._link.stats_now.refused += 1
                 raise OverloadError(QUEUE_MAX)
-            self._queue.append(self._link.number(message))
+            self._queue.append(self._link.number(message, time.monotonic()))
         self._wake()
         return event.id
 

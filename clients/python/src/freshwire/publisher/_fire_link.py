@@ -18,6 +18,8 @@ from . import _wire
 KEPT_EVENTS_MAX = 1024
 KEPT_BYTES_MAX = 1024 * 1024
 """Of encoded events that can be sent again; the newest always stays."""
+KEPT_AGE_MAX = 30.0
+"""Seconds: a broker that starts asks for all that is kept, and nobody wants events of an hour ago."""
 SILENCE_MAX = 3.0
 REOPEN_FLOOR = 0.05
 REOPEN_BASE = 0.1
@@ -52,7 +54,7 @@ class FireLink:
     def __init__(self, *, incarnation: bytes, randomness: random.Random) -> None:
         self._incarnation = incarnation
         self._random = randomness
-        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._kept: OrderedDict[int, tuple[float, bytes]] = OrderedDict()  # with their times
         self._kept_bytes = 0
         self._wanted: dict[int, None] = {}
         self._last = 0
@@ -93,18 +95,16 @@ class FireLink:
 
     # ---- what happens
 
-    def number(self, message: Any) -> bytes:
+    def number(self, message: Any, now: float) -> bytes:
         """Takes an event; returns its frame, to be sent now. RejectedError when it is too large."""
         frame = _wire.encode_fire(self._last + 1, self._incarnation, message)
         self._last += 1
-        self._kept[self._last] = frame
+        self._kept[self._last] = now, frame
         self._kept_bytes += len(frame)
         while len(self._kept) > 1 and (
             len(self._kept) > KEPT_EVENTS_MAX or self._kept_bytes > KEPT_BYTES_MAX
         ):
-            number, oldest = self._kept.popitem(last=False)
-            self._wanted.pop(number, None)
-            self._kept_bytes -= len(oldest)
+            self._drop_oldest()
         self.stats_now.sent += 1
         return frame
 
@@ -134,7 +134,7 @@ class FireLink:
         if kind != "fire_missing":
             self.stats_now.bad_frames += 1
         elif message.incarnation == self._incarnation:  # else another publisher is meant
-            self._missing(message.first, message.count)
+            self._missing(message.first, message.count, now)
 
     def step(self, now: float) -> list[bytes]:
         """The frames to send now, in order: what the broker asked for, and how far was counted."""
@@ -175,7 +175,17 @@ class FireLink:
             self._mark_due = True
             self.stats_now.connections += 1
 
-    def _missing(self, first: int, count: int) -> None:
+    def _drop_oldest(self) -> None:
+        number, (_, oldest) = self._kept.popitem(last=False)
+        self._wanted.pop(number, None)
+        self._kept_bytes -= len(oldest)
+
+    def _expire(self, now: float) -> None:
+        while self._kept and now - next(iter(self._kept.values()))[0] > KEPT_AGE_MAX:
+            self._drop_oldest()
+
+    def _missing(self, first: int, count: int, now: float) -> None:
+        self._expire(now)
         oldest = next(iter(self._kept), self._last + 1)
         end = min(first + count, self._last + 1)
         first = max(first, 1)
@@ -192,12 +202,13 @@ class FireLink:
         frames = []
         for number in sorted(self._wanted)[: int(self._tokens)]:
             del self._wanted[number]
-            frames.append(self._kept[number])
+            frames.append(self._kept[number][1])
         self._tokens -= len(frames)
         self.stats_now.resent += len(frames)
         return frames
 
     def _mark(self, now: float) -> bytes:
+        self._expire(now)
         self._mark_due = False
         self._marked = self._last
         self._marked_at = now
