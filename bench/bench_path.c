@@ -16,7 +16,9 @@
 #include "broker/core.h"
 #include "broker/store_memory.h"
 
-enum { ROOMS = 20, FEW = 1000, MANY = 3000, REPLAYED = 100, SECOND_US = 1000000 };
+#define SECOND_US INT64_C(1000000)
+
+enum { ROOMS = 20, FEW = 1000, MANY = 3000, REPLAYED = 100 };
 
 /* --- the broker without its sockets */
 
@@ -75,7 +77,7 @@ static void broker_init(broker_t *self)
                                  .held_bytes_max = 1 << 30,
                                  .jobs_bytes_max = 1 << 30,
                                  .dedupe_bytes_max = 1 << 30,
-                                 .dedupe_us = 300 * (int64_t)SECOND_US,
+                                 .dedupe_us = 300 * SECOND_US,
                                  .dedupe_max = 500,
                                  .lease_us = 2 * SECOND_US,
                                  .retry_base_us = SECOND_US / 20,

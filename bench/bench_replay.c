@@ -162,6 +162,7 @@ static void measure(const void *context, void *result)
         figures->positions = measure_positions(&gateway, task->channels, UNUSED);
     }
     measure_replay(&gateway, task, server.pid, figures);
+    free(gateway.positions);
     if (!task->reference)
         bench_stop(&worker);
     bench_stop(&server);

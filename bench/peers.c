@@ -238,14 +238,15 @@ double bench_cpu_seconds(pid_t pid)
 
 double bench_resident_bytes(pid_t pid)
 {
-    char path[64];
-    double pages = 0;
+    char path[64], line[128];
+    char *resident = line;
     (void)snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
     FILE *file = fopen(path, "r");
-    if (!file || fscanf(file, "%*d %lf", &pages) != 1)
+    if (!file || !fgets(line, sizeof line, file))
         bench_fail(path);
     (void)fclose(file);
-    return pages * (double)sysconf(_SC_PAGESIZE);
+    (void)strtoul(line, &resident, 10); /* the size; the resident pages follow */
+    return (double)strtoul(resident, NULL, 10) * (double)sysconf(_SC_PAGESIZE);
 }
 
 /* --- clients */
