@@ -17,6 +17,7 @@ enum {
     POLL_MS_MAX = 250,       /* the pulse must beat */
     GOODBYE_LINGER_MS = 500, /* for the last words to leave */
     SECOND_US = 1000000,
+    LAST_FIRE_TURNS_MAX = 400,       /* of the fire-and-forget link, when the broker stops */
     AHEAD_MESSAGES_MAX = 1000,       /* read from one connection and not looked at */
     SUBSCRIPTIONS_A_TURN_MAX = 8192, /* cheap; ZeroMQ has taken them already */
 };
@@ -382,7 +383,7 @@ static bool serve_all(fw_broker_loop_t *self)
     more |= serve(self, self->control, FW_DOOR_CONTROL, true, fw_broker_on_gateway);
     more |= serve(self, self->events, FW_DOOR_EVENTS, false, on_events);
     more |= serve(self, self->publish, FW_DOOR_PUBLISH, true, fw_broker_on_publisher);
-    more |= serve(self, self->fire, FW_DOOR_FIRE, false, on_fire);
+    more |= self->fire && serve(self, self->fire, FW_DOOR_FIRE, false, on_fire);
     return more;
 }
 
@@ -457,6 +458,22 @@ static void goodbye_publisher(void *context, const fw_peer_t *publisher)
     fw_broker_reply(self, self->publish, FW_LINK_PUBLISHER_DOWN, publisher, &goodbye);
 }
 
+/* Fire-and-forget events that have come are taken; then their publishers see the link go, and keep
+ * what they send for the next broker. With more than can be taken something is lost unseen. */
+static void drain(fw_broker_loop_t *self)
+{
+    int turns = 0;
+    fw_core_drain(self->core);
+    if (!self->fire)
+        return;
+    while (turns < LAST_FIRE_TURNS_MAX && serve(self, self->fire, FW_DOOR_FIRE, false, on_fire))
+        turns++;
+    if (turns == LAST_FIRE_TURNS_MAX)
+        fw_core_leave_open(self->core);
+    fw_handshakes_destroy(&self->handshakes[FW_DOOR_FIRE]);
+    zsock_destroy(&self->fire);
+}
+
 static void run(fw_broker_loop_t *self, zsock_t *pipe, fw_pulse_t *pulse)
 {
     zmq_pollitem_t items[] = {
@@ -472,10 +489,11 @@ static void run(fw_broker_loop_t *self, zsock_t *pipe, fw_pulse_t *pulse)
     bool more = false;
     for (;;) {
         fw_pulse_beat(pulse, fw_clock_ms());
-        (void)zmq_poll(items, sizeof items / sizeof *items, more ? 0 : wait_ms(self, &schedule));
+        int count = (int)(sizeof items / sizeof *items) - !self->fire; /* it is the last one */
+        (void)zmq_poll(items, count, more ? 0 : wait_ms(self, &schedule));
         fw_control_t control = fw_actor_receive(pipe);
         if (control == FW_CONTROL_STOP || control == FW_CONTROL_DRAIN) {
-            fw_core_drain(self->core);
+            drain(self);
             if (stop_us == INT64_MAX)
                 stop_us = fw_clock_us() + DRAIN_MS_MAX * INT64_C(1000);
         }

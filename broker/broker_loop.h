@@ -36,7 +36,8 @@ typedef struct {
     const fw_broker_endpoints_t *endpoints;
     bool doors_closed; /* for want of descriptors */
     bool door_closed[FW_DOORS];
-    zsock_t *fire, *publish, *jobs, *events, *control;
+    zsock_t *fire; /* NULL while draining */
+    zsock_t *publish, *jobs, *events, *control;
     fw_handshakes_t *handshakes[FW_DOORS];
     fw_guard_t *guard;         /* NULL when the links have no keys */
     const fw_holder_t *sender; /* of the message at hand; NULL = this process, or no keys */

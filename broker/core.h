@@ -100,6 +100,8 @@ int64_t fw_core_next_us(const fw_core_t *self);
 
 /* From now on every publish is answered RETRY. */
 void fw_core_drain(fw_core_t *self);
+/* After fw_core_drain: something may have been lost unseen, so the cache must not be closed. */
+void fw_core_leave_open(fw_core_t *self);
 /* After fw_core_drain: nothing waits in the barrier, and the cache is closed, or cannot be. */
 bool fw_core_drained(fw_core_t *self, int64_t now_us);
 /* For recovery: read and positions. */

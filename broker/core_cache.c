@@ -148,11 +148,16 @@ fw_cache_state_t fw_core_cache_state(const fw_core_t *self, int64_t now_us)
         if (loss->reset)
             return FW_CACHE_STATE_UNCONFIRMED; /* reset before it was flushed */
     /* A purge is owed whose event is out: who reads now may get what it has yet to remove. */
-    waits |= fw_dispatch_orphans(self->dispatch) > 0;
+    waits |= fw_dispatch_owes(self->dispatch);
     return waits || cache->refused ? FW_CACHE_STATE_UNCONFIRMED : FW_CACHE_STATE_SETTLED;
 }
 
 /* --- the end */
+
+void fw_core_leave_open(fw_core_t *self)
+{
+    self->cache.closed = true;
+}
 
 bool fw_core_drained(fw_core_t *self, int64_t now_us)
 {

@@ -58,6 +58,7 @@ struct fw_dispatch {
     size_t queued;
     size_t orphans; /* purges without an owner */
     size_t orphans_bytes;
+    size_t loose_flushes; /* for purges that were given up */
     uint64_t given_up;
     uint64_t flushes;
     uint64_t last_id;
@@ -84,6 +85,12 @@ static bool is_orphan(const fw_dispatch_job_t *job)
     return !job->owner && job->action == FW_CACHE_NONE;
 }
 
+/* A flush for purges that were given up. */
+static bool is_loose_flush(const fw_dispatch_job_t *job)
+{
+    return !job->owner && job->action == FW_CACHE_FLUSH;
+}
+
 static void count_orphan(fw_dispatch_t *self, const fw_dispatch_job_t *job, bool more)
 {
     self->orphans += more ? 1 : (size_t)-1;
@@ -94,6 +101,8 @@ static void free_job(fw_dispatch_t *self, fw_dispatch_job_t *job)
 {
     if (is_orphan(job))
         count_orphan(self, job, false);
+    if (is_loose_flush(job))
+        self->loose_flushes--;
     fw_timers_cancel(self->timers, &job->timer);
     HASH_DELETE(hh, self->jobs, job);
     free(job->texts);
@@ -190,13 +199,22 @@ static bool is_held(const fw_dispatch_job_t *job, const worker_t *worker)
     return false;
 }
 
+/* Everything waits for what concerns the cache as a whole. */
+static void put(fw_dispatch_t *self, fw_dispatch_job_t *job)
+{
+    job->state = QUEUED;
+    if (job->action != FW_CACHE_NONE)
+        DL_PREPEND(self->queue, job);
+    else
+        DL_APPEND(self->queue, job);
+    self->queued++;
+}
+
 static void enqueue(fw_dispatch_t *self, fw_dispatch_job_t *job)
 {
     leave_lists(self, job);
     fw_timers_cancel(self->timers, &job->timer);
-    job->state = QUEUED;
-    DL_APPEND(self->queue, job);
-    self->queued++;
+    put(self, job);
 }
 
 static worker_t *pick(const fw_dispatch_t *self, const fw_dispatch_job_t *job)
@@ -276,13 +294,13 @@ static fw_dispatch_job_t *make_job(fw_dispatch_t *self, const fw_invalidate_t *i
     job->timer.owner = job;
     copy_invalidate(job, invalidate);
     HASH_ADD(hh, self->jobs, id, sizeof job->id, job);
-    job->state = QUEUED;
-    DL_APPEND(self->queue, job);
-    self->queued++;
+    put(self, job);
     if (is_orphan(job))
         count_orphan(self, job, true);
     if (action == FW_CACHE_FLUSH)
         self->flushes++;
+    if (is_loose_flush(job))
+        self->loose_flushes++;
     return job;
 }
 
@@ -529,9 +547,9 @@ size_t fw_dispatch_queued(const fw_dispatch_t *self)
     return self->queued;
 }
 
-size_t fw_dispatch_orphans(const fw_dispatch_t *self)
+bool fw_dispatch_owes(const fw_dispatch_t *self)
 {
-    return self->orphans;
+    return self->orphans + self->loose_flushes > 0;
 }
 
 uint64_t fw_dispatch_given_up(const fw_dispatch_t *self)

@@ -72,9 +72,10 @@ void fw_dispatch_tick(fw_dispatch_t *self, int64_t now_us);
 /* When tick has something to do at the latest. */
 int64_t fw_dispatch_next_us(const fw_dispatch_t *self);
 
-size_t fw_dispatch_jobs(const fw_dispatch_t *self);       /* not ended */
-size_t fw_dispatch_queued(const fw_dispatch_t *self);     /* waiting for a worker with credit */
-size_t fw_dispatch_workers(const fw_dispatch_t *self);    /* known */
-size_t fw_dispatch_orphans(const fw_dispatch_t *self);    /* purges without an owner */
+size_t fw_dispatch_jobs(const fw_dispatch_t *self);    /* not ended */
+size_t fw_dispatch_queued(const fw_dispatch_t *self);  /* waiting for a worker with credit */
+size_t fw_dispatch_workers(const fw_dispatch_t *self); /* known */
+/* Purges whose events are out are not done, each by itself or by a flush. */
+bool fw_dispatch_owes(const fw_dispatch_t *self);
 uint64_t fw_dispatch_given_up(const fw_dispatch_t *self); /* jobs replaced by a flush, so far */
 uint64_t fw_dispatch_flushes(const fw_dispatch_t *self);  /* jobs FLUSH, so far */

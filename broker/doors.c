@@ -32,9 +32,9 @@ static void open_doors(fw_broker_loop_t *self, bool open)
                                        [FW_DOOR_CONTROL] = at->control};
     bool done = true;
     for (size_t i = 0; i < FW_DOORS; i++) {
-        void *raw = zsock_resolve(sockets[i]);
-        if (!is_tcp(endpoints[i]) || self->door_closed[i] != open)
+        if (!sockets[i] || !is_tcp(endpoints[i]) || self->door_closed[i] != open)
             continue;
+        void *raw = zsock_resolve(sockets[i]);
         int result = open ? zmq_bind(raw, endpoints[i]) : zmq_unbind(raw, endpoints[i]);
         if (result == 0)
             self->door_closed[i] = !open;

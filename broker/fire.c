@@ -8,6 +8,8 @@ enum { PUBLISHERS_MAX = 65536 };
 static void ask(void *context, const fw_fire_missing_t *missing)
 {
     fw_broker_loop_t *self = context;
+    if (!self->fire)
+        return;
     fw_message_t message = {.kind = FW_MESSAGE_FIRE_MISSING, .fire_missing = *missing};
     fw_bytes_t frame = fw_codec_encode(self->encoder, FW_LINK_PUBLISHER_DOWN, &message);
     if (fw_socket_send(self->fire, frame) < 0)

@@ -7,7 +7,7 @@
 #include "proto/utf8.h"
 #include "proto/wildcard.h"
 
-enum { SHOWN_SIZE_MAX = 64 }; /* of a name, in a reason */
+enum { SHOWN_SIZE_MAX = 48 }; /* of a name, in a reason */
 
 static const fw_text_t everything = {"*", 1};
 

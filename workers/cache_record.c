@@ -30,21 +30,30 @@ struct fw_cache_record {
     char found[FW_RECORD_SIZE_MAX + 1]; /* what the record said; "" = nothing that can be one */
     size_t found_size;
     char ours[FW_RECORD_SIZE_MAX + 1];
+    uint8_t met[2][FW_INCARNATION_SIZE]; /* the last two brokers, the latest first */
+    size_t met_count;
 };
 
 /* ---- pure */
 
-fw_record_step_t fw_record_decide(fw_cache_action_t action,
-                                  const uint8_t broker[FW_INCARNATION_SIZE], fw_text_t found,
-                                  char ret_ours[FW_RECORD_SIZE_MAX + 1])
+enum { HEX_SIZE = 2 * FW_INCARNATION_SIZE };
+
+static void write_hex(const uint8_t incarnation[FW_INCARNATION_SIZE], char ret_hex[HEX_SIZE + 1])
 {
     static const char digits[] = "0123456789abcdef";
-    char hex[2 * FW_INCARNATION_SIZE + 1];
     for (size_t i = 0; i < FW_INCARNATION_SIZE; i++) {
-        hex[2 * i] = digits[broker[i] >> 4];
-        hex[2 * i + 1] = digits[broker[i] & 15];
+        ret_hex[2 * i] = digits[incarnation[i] >> 4];
+        ret_hex[2 * i + 1] = digits[incarnation[i] & 15];
     }
-    hex[2 * FW_INCARNATION_SIZE] = 0;
+    ret_hex[HEX_SIZE] = 0;
+}
+
+fw_record_step_t fw_record_decide(fw_cache_action_t action,
+                                  const uint8_t broker[FW_INCARNATION_SIZE], const uint8_t *before,
+                                  fw_text_t found, char ret_ours[FW_RECORD_SIZE_MAX + 1])
+{
+    char hex[HEX_SIZE + 1];
+    write_hex(broker, hex);
     char running[FW_RECORD_SIZE_MAX + 1];
     char clean[FW_RECORD_SIZE_MAX + 1];
     (void)snprintf(running, sizeof(running), "%s running", hex);
@@ -62,6 +71,10 @@ fw_record_step_t fw_record_decide(fw_cache_action_t action,
     bool left = found.size == clean_size &&
                 memcmp(found.text + 2 * FW_INCARNATION_SIZE, clean + 2 * FW_INCARNATION_SIZE,
                        clean_size - 2 * FW_INCARNATION_SIZE) == 0;
+    if (left && before) {
+        write_hex(before, hex);
+        left = memcmp(found.text, hex, HEX_SIZE) == 0;
+    }
     return left ? FW_RECORD_WRITE : FW_RECORD_BUMP_AND_WRITE;
 }
 
@@ -205,6 +218,17 @@ static void bump(fw_cache_record_t *self)
     fw_redis_pool_run(self->pool);
 }
 
+/* The last broker before the one that asks. */
+static const uint8_t *met_before(const fw_cache_record_t *self, const fw_purge_job_t *job)
+{
+    for (size_t i = 0; i < self->met_count; i++) {
+        if (memcmp(self->met[i], job->broker, FW_INCARNATION_SIZE) != 0) {
+            return self->met[i];
+        }
+    }
+    return NULL;
+}
+
 static void on_read(void *context, size_t index, const redisReply *reply)
 {
     (void)index;
@@ -220,7 +244,7 @@ static void on_read(void *context, size_t index, const redisReply *reply)
     memcpy(self->found, foreign ? "" : reply->str, self->found_size);
     self->found[self->found_size] = 0;
     const fw_text_t found = {self->found, self->found_size};
-    switch (fw_record_decide(job->action, job->broker, found, self->ours)) {
+    switch (fw_record_decide(job->action, job->broker, met_before(self, job), found, self->ours)) {
     case FW_RECORD_KEEP:
         ask_time(self);
         return;
@@ -242,6 +266,16 @@ static void begin(fw_cache_record_t *self)
     const fw_text_t texts[] = {FW_TEXT("GETRANGE"), fw_text(self->record_key), FW_TEXT("0"),
                                FW_TEXT("40")};
     call(self, 4, texts, on_read);
+}
+
+void fw_cache_record_met(fw_cache_record_t *self, const uint8_t broker[FW_INCARNATION_SIZE])
+{
+    if (self->met_count > 0 && memcmp(self->met[0], broker, FW_INCARNATION_SIZE) == 0) {
+        return;
+    }
+    memcpy(self->met[1], self->met[0], FW_INCARNATION_SIZE);
+    memcpy(self->met[0], broker, FW_INCARNATION_SIZE);
+    self->met_count += self->met_count < 2;
 }
 
 void fw_cache_record_add(fw_cache_record_t *self, fw_purge_job_t **job_p)

@@ -16,6 +16,9 @@ fw_cache_record_t *fw_cache_record_new(fw_redis_pool_t *pool, const char *name_s
 /* After the pool has been destroyed: by then every job is decided. NULL-safe. */
 void fw_cache_record_destroy(fw_cache_record_t **self_p);
 
+/* The worker was welcomed by a broker, of which nothing may ever come but this. */
+void fw_cache_record_met(fw_cache_record_t *self, const uint8_t broker[FW_INCARNATION_SIZE]);
+
 /* Takes a job OPEN or CLOSE. One is done at a time. */
 void fw_cache_record_add(fw_cache_record_t *self, fw_purge_job_t **job_p);
 
@@ -28,8 +31,9 @@ typedef enum {
 
 enum { FW_RECORD_SIZE_MAX = 2 * FW_INCARNATION_SIZE + 8 };
 
-/* Pure. found: what the key holds, empty = nothing that can be a record. ret_ours: what it is to
- * hold. */
+/* Pure. before: the last other broker that this worker knew, NULL = none; when the record is of yet
+ * another one, that broker never got the cache opened, and nobody knows what purges it owed. found:
+ * what the key holds, empty = nothing that can be a record. ret_ours: what it is to hold. */
 fw_record_step_t fw_record_decide(fw_cache_action_t action,
-                                  const uint8_t broker[FW_INCARNATION_SIZE], fw_text_t found,
-                                  char ret_ours[FW_RECORD_SIZE_MAX + 1]);
+                                  const uint8_t broker[FW_INCARNATION_SIZE], const uint8_t *before,
+                                  fw_text_t found, char ret_ours[FW_RECORD_SIZE_MAX + 1]);

@@ -179,6 +179,10 @@ static void on_job(purger_t *self, const fw_job_t *job)
 static void on_welcome(purger_t *self, const fw_welcome_t *welcome, int64_t now_ms)
 {
     bool was_serving = self->link.state == FW_JOB_LINK_SERVING;
+    for (size_t i = 0;
+         welcome->incarnation.size == FW_INCARNATION_SIZE && i < self->args->targets_count; i++) {
+        fw_redis_target_met(self->targets[i], welcome->incarnation.data);
+    }
     if (fw_job_link_welcomed(&self->link, welcome->incarnation, now_ms)) {
         size_t orphans = fw_job_table_disown(self->jobs);
         fw_counter_add(self->metrics->jobs[FW_OUTCOME_ORPHAN], orphans);

@@ -81,6 +81,11 @@ void fw_redis_target_add(fw_redis_target_t *self, fw_purge_job_t **job_p)
     }
 }
 
+void fw_redis_target_met(fw_redis_target_t *self, const uint8_t broker[FW_INCARNATION_SIZE])
+{
+    fw_cache_record_met(self->record, broker);
+}
+
 void fw_redis_target_run(fw_redis_target_t *self)
 {
     fw_redis_pool_run(self->pool);

@@ -25,6 +25,9 @@ fw_redis_target_t *fw_redis_target_new(zloop_t *loop, const fw_redis_target_conf
 /* Every job that it took is decided first, if need be as failed. NULL-safe. */
 void fw_redis_target_destroy(fw_redis_target_t **self_p);
 
+/* The worker was welcomed by a broker. */
+void fw_redis_target_met(fw_redis_target_t *self, const uint8_t broker[FW_INCARNATION_SIZE]);
+
 /* To be called at least every 100 ms. */
 void fw_redis_target_tick(fw_redis_target_t *self, int64_t now_ms);
 /* Can it purge? */

@@ -17,9 +17,13 @@ static void incarnation_of(uint64_t life, uint8_t ret_incarnation[FW_INCARNATION
 static void change_record(world_t *w, fw_cache_action_t action, uint64_t life)
 {
     uint8_t broker[FW_INCARNATION_SIZE];
+    uint8_t before[FW_INCARNATION_SIZE];
     char ours[FW_RECORD_SIZE_MAX + 1];
     incarnation_of(life, broker);
-    fw_record_step_t step = fw_record_decide(action, broker, fw_text(w->backend.record), ours);
+    uint64_t met = w->worker_met[0] == life ? w->worker_met[1] : w->worker_met[0];
+    incarnation_of(met, before);
+    fw_record_step_t step =
+        fw_record_decide(action, broker, met ? before : NULL, fw_text(w->backend.record), ours);
     if (step == FW_RECORD_BUMP_AND_WRITE && w->bug != SIM_BUG_NO_OPEN)
         sim_backend_flush(&w->backend);
     if (step != FW_RECORD_KEEP)
@@ -223,7 +227,8 @@ void sim_publisher_ack(world_t *w, const sim_packet_t *packet)
 /* A broker that drains has closed this door first. */
 static bool is_connected(const world_t *w, const fire_t *fire)
 {
-    return w->core && !w->draining && fire->life == w->truth.life && w->now_us >= fire->connected_us;
+    return w->core && !w->draining && fire->life == w->truth.life &&
+           w->now_us >= fire->connected_us;
 }
 
 static void send_fire(world_t *w, size_t number, fw_bytes_t bytes)

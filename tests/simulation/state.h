@@ -88,6 +88,8 @@ typedef struct {
     publisher_t publishers[PUBLISHERS];
     fire_t fires[FIRE_PUBLISHERS];
     bool worker_up[WORKERS];
+    uint64_t worker_met[2]; /* the last two lives of the broker that any worker knew: not all of
+                               them are new at once (docs/decisions/0014) */
     uint64_t worker_lives[WORKERS]; /* each life has a name of its own at the broker */
     int64_t redis_back_us;          /* away until then */
     uint64_t sessions;

@@ -234,6 +234,10 @@ static void tick_broker(world_t *w)
             w->worker_lives[i]++;
         }
         fw_peer_t peer = sim_peer_of('w', i, w->worker_lives[i]);
+        if (w->worker_up[i] && w->worker_met[0] != w->truth.life) {
+            w->worker_met[1] = w->worker_met[0];
+            w->worker_met[0] = w->truth.life;
+        }
         if (w->worker_up[i])
             fw_core_worker(w->core, &peer, 4, w->now_us);
     }

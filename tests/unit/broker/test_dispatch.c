@@ -249,6 +249,20 @@ static void an_answer_to_a_job_of_another_life_is_nobodys(void **state)
     fw_dispatch_destroy(&next);
 }
 
+static void what_concerns_the_whole_cache_comes_first(void **state)
+{
+    fixture_t *f = *state;
+    for (intptr_t i = 1; i <= 5; i++)
+        (void)add(f, i, 0);
+    (void)fw_dispatch_add_action(f->dispatch, FW_CACHE_OPEN, NULL, 0);
+    fw_dispatch_worker(f->dispatch, &alice, 1, 0);
+    assert_int_equal(f->sent_count, 1);
+    assert_true(fw_dispatch_done(f->dispatch, &alice, last(f)->job_id, 1, 0));
+    assert_int_equal(fw_dispatch_jobs(f->dispatch), 5);
+    for (int i = 1; i <= 5; i++)
+        assert_int_equal(f->ended_of[i], 0);
+}
+
 static void orphans_are_bounded_in_bytes_too(void **state)
 {
     fixture_t *f = *state;
@@ -258,6 +272,7 @@ static void orphans_are_bounded_in_bytes_too(void **state)
     fw_dispatch_tick(f->dispatch, 1);
     assert_int_equal(fw_dispatch_jobs(f->dispatch), 1);
     assert_int_equal(fw_dispatch_given_up(f->dispatch), 100);
+    assert_true(fw_dispatch_owes(f->dispatch)); /* until the flush is done */
     /* A second overflow before anybody began needs no second flush. */
     for (intptr_t i = 1; i <= 100; i++)
         fw_dispatch_disown(f->dispatch, add(f, i, 0));
@@ -330,6 +345,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_job_that_can_never_succeed_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_disowned_job_is_still_done, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_answer_to_a_job_of_another_life_is_nobodys, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_concerns_the_whole_cache_comes_first, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(orphans_are_bounded_in_bytes_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_job_ends_once_under_random_faults, set_up, tear_down),
