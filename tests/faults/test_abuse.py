@@ -202,3 +202,37 @@ def test_process_without_descriptors_lives_on(role: str, cluster, make_run, step
         hello = {"version": 1, "name": "late", "incarnation": bytes(16)}
         peer.send(message("PublisherUp", hello=hello).SerializeToString())
         assert peer.receive("PublisherDown").WhichOneof("message") == "welcome", "new peers are taken again"
+
+
+@pytest.mark.nightly
+@pytest.mark.fault(3)
+@pytest.mark.fault(27)
+def test_stopped_gateway_under_a_flood_costs_the_broker_no_more_than_its_share(
+    cluster, make_run, step, flood
+) -> None:
+    """What a gateway does not read lies in the broker: that has an end, too, in bytes and not only in messages."""
+    run = make_run(cluster.start(gateways=2))
+    stopped, other = cluster.gateways
+    run.subscribe(stopped, stopped, channels=[*ROOMS, "room:flood"])
+    bystander = run.subscribe(other, other, looks=True)[0]
+    run.publish_acked(60)
+    run.warm_up()
+    step("a gateway is stopped, and a channel that it shows is flooded with events of 16 KiB")
+    stopped.pause()
+    began = time.monotonic()
+    one = flood("fire", cluster.fire_endpoint, 8, 16384)
+    before, highest = watch_memory(run, cluster.broker, 10)
+    sent = one.wait()
+    ended = time.monotonic()
+    stopped.resume()
+    late = run.latencies(bystander, began, ended)
+    print(f"{sent} events; RSS {before} KiB, at most {highest} KiB; p99 {percentile(late, 99) * 1000:.0f} ms")
+    run.last_for(1)
+    # The flood is no publisher that writes a history: what it fired is nobody's to judge.
+    run.subscribers[0].history.channels = ROOMS
+    run.subscribers[0].history.entries[:] = [
+        entry for entry in run.subscribers[0].history.entries if getattr(entry, "channel", "") != "room:flood"
+    ]
+    run.conclude(converged_s=60)
+    assert highest - before < GROWTH_KIB_MAX, f"from {before} to {highest} KiB"
+    assert percentile(late, 99) < UNDISTURBED_S, late[-5:]
