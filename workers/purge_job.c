@@ -135,25 +135,42 @@ fw_purge_job_t *fw_purge_job_new(const fw_job_t *job, const char *name_space, in
     return self;
 }
 
+static void add_texts(cursor_t *cursor, const fw_text_t *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        add_text(cursor, "", 0, texts[i]);
+    }
+}
+
+fw_purge_job_t *fw_purge_job_again(const fw_purge_job_t *job)
+{
+    cursor_t cursor;
+    fw_purge_job_t *self =
+        make(job->keys_count + job->tags_count + job->patterns_count, job->tags_count,
+             total_size(job->keys, job->keys_count, 1) +
+                 total_size(job->stamp_keys, job->tags_count, 1) +
+                 total_size(job->patterns, job->patterns_count, 1),
+             &cursor);
+    self->keys = cursor.text;
+    self->keys_count = job->keys_count;
+    add_texts(&cursor, job->keys, job->keys_count);
+    self->stamp_keys = cursor.text;
+    self->tags_count = job->tags_count;
+    add_texts(&cursor, job->stamp_keys, job->tags_count);
+    self->patterns = cursor.text;
+    self->patterns_count = job->patterns_count;
+    add_texts(&cursor, job->patterns, job->patterns_count);
+    return self;
+}
+
 fw_purge_job_t *fw_purge_job_of(const fw_text_t *keys, size_t keys_count,
                                 const fw_text_t *stamp_keys, size_t stamp_keys_count)
 {
-    cursor_t cursor;
-    fw_purge_job_t *self = make(
-        keys_count + stamp_keys_count, stamp_keys_count,
-        total_size(keys, keys_count, 1) + total_size(stamp_keys, stamp_keys_count, 1), &cursor);
-    self->keys = cursor.text;
-    self->keys_count = keys_count;
-    for (size_t i = 0; i < keys_count; i++) {
-        add_text(&cursor, "", 0, keys[i]);
-    }
-    self->stamp_keys = cursor.text;
-    self->tags_count = stamp_keys_count;
-    for (size_t i = 0; i < stamp_keys_count; i++) {
-        add_text(&cursor, "", 0, stamp_keys[i]);
-    }
-    self->patterns = cursor.text;
-    return self;
+    const fw_purge_job_t from = {.keys = keys,
+                                 .keys_count = keys_count,
+                                 .stamp_keys = stamp_keys,
+                                 .tags_count = stamp_keys_count};
+    return fw_purge_job_again(&from);
 }
 
 _Static_assert(sizeof(fw_purge_job_t) % _Alignof(fw_text_t) == 0, "texts follow the job");

@@ -37,10 +37,11 @@ struct fw_purge_job {
     /* A job of our own: told when it is decided, before it is destroyed. NULL = the broker's. */
     void (*on_decided)(void *owner, fw_purge_job_t *job);
     void *owner;
-    bool inner;       /* a piece for one server of a cluster */
-    bool alone;       /* its names must not share a command with others: their slot moves */
-    bool asking;      /* its server is about to get the slot from another one */
-    uint8_t attempts; /* of servers of a cluster */
+    uint64_t sequence; /* in the log of purges; 0 = not there */
+    bool inner;        /* a piece for one server of a cluster */
+    bool alone;        /* its names must not share a command with others: their slot moves */
+    bool asking;       /* its server is about to get the slot from another one */
+    uint8_t attempts;  /* of servers of a cluster */
 
     fw_purge_status_t status;
     uint64_t redis_time; /* microseconds, read after the purge */
@@ -59,6 +60,8 @@ fw_purge_job_t *fw_purge_job_new(const fw_job_t *job, const char *name_space, in
 fw_purge_job_t *fw_purge_job_of(const fw_text_t *keys, size_t keys_count,
                                 const fw_text_t *stamp_keys, size_t stamp_keys_count)
     __attribute__((warn_unused_result));
+/* A job of our own that purges what another one does, patterns included. */
+fw_purge_job_t *fw_purge_job_again(const fw_purge_job_t *job) __attribute__((warn_unused_result));
 void fw_purge_job_destroy(fw_purge_job_t **self_p); /* NULL-safe */
 
 /* Keys and stamps to be purged. */

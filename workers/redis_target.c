@@ -7,6 +7,7 @@
 #include "runtime/alloc.h"
 #include "runtime/random.h"
 #include "workers/cache_record.h"
+#include "workers/guard.h"
 #include "workers/sweep_queue.h"
 
 struct fw_redis_target {
@@ -14,34 +15,38 @@ struct fw_redis_target {
     fw_redis_pool_t *pool;
     fw_cache_record_t *record;
     fw_sweep_queue_t *sweeps;
+    fw_guard_t *guard;
     bool ready;
     uint64_t restarts_seen;
 };
 
 /* ---- jobs that are decided */
 
-static void on_purged(void *context, fw_purge_job_t **job_p)
+/* Tells whoever asked for the job. */
+static void finish(void *context, fw_purge_job_t **job_p)
 {
     fw_redis_target_t *self = context;
     fw_purge_job_t *job = *job_p;
+    fw_guard_after(self->guard, job);
     if (job->on_decided) {
         job->on_decided(job->owner, job);
         fw_purge_job_destroy(job_p);
         return;
     }
+    self->config.on_decided(self->config.context, job_p);
+}
+
+static void on_purged(void *context, fw_purge_job_t **job_p)
+{
+    fw_redis_target_t *self = context;
+    fw_purge_job_t *job = *job_p;
     /* The event does not wait for a sweep, which may take minutes: only until it is recorded. */
     if (job->status == FW_PURGE_DONE && job->patterns_count > 0 &&
         fw_purge_job_check_patterns(job, self->config.config->sweep_prefix_min)) {
         fw_sweep_queue_record(self->sweeps, job_p);
         return;
     }
-    self->config.on_decided(self->config.context, job_p);
-}
-
-static void on_recorded(void *context, fw_purge_job_t **job_p)
-{
-    fw_redis_target_t *self = context;
-    self->config.on_decided(self->config.context, job_p);
+    finish(context, job_p);
 }
 
 static void on_error(void *context, fw_redis_error_t error)
@@ -66,6 +71,9 @@ static void on_ready(void *context)
     self->restarts_seen = restarts;
     self->ready = fw_redis_pool_ready(self->pool);
     fw_gauge_add(metrics->redis_connected, self->ready ? 1 : -1);
+    if (self->ready) {
+        fw_guard_hasten(self->guard);
+    }
     self->config.on_ready(self->config.context);
 }
 
@@ -77,6 +85,7 @@ void fw_redis_target_add(fw_redis_target_t *self, fw_purge_job_t **job_p)
     if (action == FW_CACHE_OPEN || action == FW_CACHE_CLOSE) {
         fw_cache_record_add(self->record, job_p);
     } else {
+        fw_guard_before(self->guard, *job_p);
         fw_redis_pool_add(self->pool, job_p);
     }
 }
@@ -94,6 +103,7 @@ void fw_redis_target_run(fw_redis_target_t *self)
 void fw_redis_target_tick(fw_redis_target_t *self, int64_t now_ms)
 {
     fw_redis_pool_tick(self->pool, now_ms);
+    fw_guard_tick(self->guard, now_ms);
     fw_sweep_queue_tick(self->sweeps, now_ms);
 }
 
@@ -124,7 +134,7 @@ fw_redis_target_t *fw_redis_target_new(zloop_t *loop, const fw_redis_target_conf
         .context = self,
     };
     self->pool = fw_redis_pool_new(loop, &pool);
-    self->record = fw_cache_record_new(self->pool, workers->name_space, on_recorded, self);
+    self->record = fw_cache_record_new(self->pool, workers->name_space, finish, self);
     const fw_sweep_queue_config_t sweeps = {
         .loop = loop,
         .pool = self->pool,
@@ -132,10 +142,15 @@ fw_redis_target_t *fw_redis_target_new(zloop_t *loop, const fw_redis_target_conf
         .name = config->sweeper_name,
         .seed = seed,
         .metrics = config->metrics,
-        .on_recorded = on_recorded,
+        .on_recorded = finish,
         .context = self,
     };
     self->sweeps = fw_sweep_queue_new(&sweeps);
+    const fw_guard_config_t guard = {.pool = self->pool,
+                                     .name_space = workers->name_space,
+                                     .seed = seed,
+                                     .metrics = config->metrics};
+    self->guard = fw_guard_new(&guard);
     return self;
 }
 
@@ -149,6 +164,7 @@ void fw_redis_target_destroy(fw_redis_target_t **self_p)
     fw_redis_pool_destroy(&self->pool);
     fw_cache_record_destroy(&self->record);
     fw_sweep_queue_destroy(&self->sweeps);
+    fw_guard_destroy(&self->guard);
     if (self->ready) {
         fw_gauge_add(self->config.metrics->redis_connected, -1);
     }

@@ -89,11 +89,30 @@ static void make_sweeps(fw_worker_metrics_t *self, fw_metrics_t *metrics)
                                                   "Keys that Redis did not let sweeps remove.", "");
 }
 
+static void make_lineage(fw_worker_metrics_t *self, fw_metrics_t *metrics)
+{
+    static const char repairs_help[] =
+        "Times that Redis may have lost purges, by what was done: purged again, or all flushed.";
+    self->lineage_replayed = fw_metrics_counter(metrics, "freshwire_redis_repairs_total",
+                                                repairs_help, "outcome=\"replayed\"");
+    self->lineage_flushed = fw_metrics_counter(metrics, "freshwire_redis_repairs_total",
+                                               repairs_help, "outcome=\"flushed\"");
+    self->lineage_jobs =
+        fw_metrics_counter(metrics, "freshwire_redis_repaired_jobs_total",
+                           "Purges that were done again because Redis may have lost them.", "");
+    self->log_entries = fw_metrics_gauge(metrics, "freshwire_purge_log_entries",
+                                         "Purges remembered to be done again.", "");
+    self->log_overflows =
+        fw_metrics_counter(metrics, "freshwire_purge_log_overflows_total",
+                           "Purges forgotten before their time: a failover flushes all.", "");
+}
+
 fw_worker_metrics_t fw_worker_metrics_make(fw_metrics_t *metrics)
 {
     fw_worker_metrics_t self = {.purge_seconds = NULL};
     make_labelled(&self, metrics);
     make_sweeps(&self, metrics);
+    make_lineage(&self, metrics);
     self.purge_seconds = fw_metrics_histogram(
         metrics, "freshwire_purge_seconds",
         "From receiving a job to Redis' last answer for it; jobs that are done.", "");

@@ -37,6 +37,9 @@ typedef struct {
     fw_gauge_t *outstanding;
     fw_gauge_t *redis_connected;
     fw_counter_t *redis_restarts;
+    fw_counter_t *lineage_replayed, *lineage_flushed, *lineage_jobs;
+    fw_gauge_t *log_entries;
+    fw_counter_t *log_overflows;
     fw_gauge_t *sweep_pending;
     fw_counter_t *sweeps_done, *sweeps_refused, *sweep_scans;
     fw_counter_t *sweep_keys_scanned, *sweep_keys_matched, *sweep_keys_refused;

@@ -193,7 +193,7 @@ static void a_broker_opens_and_closes_a_cluster(void **state)
         assert_true(answer.done);
         assert_true(answer.redis_time > 0);
     }
-    assert_int_equal(fw_redis_cluster_size(cluster), 2);
+    assert_int_equal(fw_redis_cluster_size(cluster), 1);
 }
 
 static void a_dead_server_fails_what_it_holds_and_nothing_else(void **state)

@@ -168,7 +168,7 @@ static void a_big_job_is_cut_into_commands(void **state)
     assert_true(answer.done);
     assert_int_equal(answer.keys_removed, FW_INVALIDATE_KEYS_MAX);
     assert_int_equal(answer.stamps_count, FW_INVALIDATE_TAGS_MAX);
-    assert_int_equal(fw_redis_integer(world->redis, "DBSIZE"), FW_INVALIDATE_TAGS_MAX);
+    assert_int_equal(fw_worker_world_size(world), FW_INVALIDATE_TAGS_MAX);
 }
 
 static void a_job_asked_for_twice_is_purged_once_and_answered_twice(void **state)

@@ -1,5 +1,5 @@
 include(${PROJECT_SOURCE_DIR}/tests/support/worker_world.cmake)
-foreach(topic workers_cluster workers_purge workers_link workers_record workers_redis workers_sentinel workers_sweep)
+foreach(topic workers_cluster workers_failover workers_purge workers_link workers_record workers_redis workers_sentinel workers_sweep)
   fw_integration_test(${topic} fw_worker_world)
 endforeach()
 fw_integration_test(workers_repair fw_worker_world fw_wrong_peer)

@@ -128,7 +128,12 @@ long long fw_redis_cluster_size(fw_redis_cluster_fixture_t *self)
 {
     long long size = 0;
     for (size_t i = 0; i < FW_CLUSTER_PRIMARIES; i++) {
-        size += fw_redis_integer(self->redis[i], "DBSIZE");
+        redisReply *keys = fw_redis_command(self->redis[i], "KEYS *");
+        for (size_t k = 0; k < keys->elements; k++) {
+            const char *key = keys->element[k]->str;
+            size += !strstr(key, "lineage") && strcmp(key, "fw:epoch") != 0;
+        }
+        freeReplyObject(keys);
     }
     return size;
 }

@@ -28,7 +28,7 @@ void fw_redis_cluster_stop(fw_redis_cluster_fixture_t **self_p); /* NULL-safe */
 size_t fw_redis_cluster_owner(fw_redis_cluster_fixture_t *self, const char *key);
 /* A connection to that server. */
 redisContext *fw_redis_cluster_at(fw_redis_cluster_fixture_t *self, const char *key);
-/* Keys of all primaries. */
+/* Keys of all primaries but the marks of workers and the epoch. */
 long long fw_redis_cluster_size(fw_redis_cluster_fixture_t *self);
 /* Begins to move a slot, or gives it to its new owner for good. */
 void fw_redis_cluster_migrate(fw_redis_cluster_fixture_t *self, int slot, size_t from, size_t to);

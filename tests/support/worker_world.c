@@ -47,6 +47,26 @@ void fw_worker_world_start(fw_worker_world_t *self)
     assert_int_equal(fw_workers_start(&self->config, self->metrics, self->health, &self->workers),
                      0);
     assert_true(fw_job_broker_wait_hello(self->broker, FW_PATIENCE_MS));
+    fw_worker_world_await_mark(self);
+}
+
+void fw_worker_world_await_mark(fw_worker_world_t *self)
+{
+    int64_t deadline_ms = fw_clock_ms() + FW_PATIENCE_MS;
+    bool local = strncmp(self->config.redis_url, fw_redis_fixture_url(self->server),
+                         strlen(fw_redis_fixture_url(self->server))) == 0 &&
+                 strcmp(self->config.name_space, "fw") == 0;
+    while (local && fw_redis_integer(self->redis, "EXISTS fw:lineage") == 0) {
+        assert_true(fw_clock_ms() < deadline_ms);
+        (void)fw_job_broker_serve(self->broker, 5);
+    }
+}
+
+long long fw_worker_world_size(fw_worker_world_t *self)
+{
+    return fw_redis_integer(self->redis, "DBSIZE") -
+           fw_redis_integer(self->redis, "EXISTS fw:lineage fw:epoch fw:sweeps "
+                                         "{fw:sweeps}:owner");
 }
 
 int fw_worker_world_setup(void **state)

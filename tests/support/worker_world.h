@@ -23,8 +23,12 @@ typedef struct {
 /* A Redis, a broker and a configuration of one actor; the workers are not started. */
 fw_worker_world_t *fw_worker_world_new(void) __attribute__((warn_unused_result));
 void fw_worker_world_destroy(fw_worker_world_t **self_p);
-/* Starts the workers and waits until they have said Hello. */
+/* Keys in Redis but those that workers keep for themselves. */
+long long fw_worker_world_size(fw_worker_world_t *self);
+/* Starts the workers and waits until they have said Hello, and left their first mark in Redis. */
 void fw_worker_world_start(fw_worker_world_t *self);
+/* Waits until the workers have left a mark in the world's own Redis, if it is theirs. */
+void fw_worker_world_await_mark(fw_worker_world_t *self);
 /* For cmocka: *state becomes a world, and is taken down. */
 int fw_worker_world_setup(void **state);
 int fw_worker_world_teardown(void **state);
