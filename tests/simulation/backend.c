@@ -1,7 +1,7 @@
 /* backend.c - see backend.h.   SPDX-License-Identifier: MPL-2.0 */
 #include "tests/simulation/backend.h"
 
-enum { MS = 1000, REDIS_BEGAN_US = 1000000 };
+enum { REDIS_BEGAN_US = 1000000, FILL_US_MAX = 5000, SLOW_FILL_US_MAX = 1000000 };
 
 uint64_t sim_redis_time(const sim_backend_t *self)
 {
@@ -40,9 +40,9 @@ static uint32_t fill(sim_backend_t *self, size_t object)
         self->stamps[object] = next_stamp(self);
     if (self->epoch == 0)
         self->epoch = next_stamp(self);
-    int64_t took_us = (int64_t)fw_random_below(&self->random, 5 * MS);
+    int64_t took_us = (int64_t)fw_random_below(&self->random, FILL_US_MAX);
     if (fw_random_below(&self->random, 10) == 0)
-        took_us += (int64_t)fw_random_below(&self->random, 1000 * MS);
+        took_us += (int64_t)fw_random_below(&self->random, SLOW_FILL_US_MAX);
     for (size_t i = 0; i < SIM_FILLS_MAX; i++) {
         if (self->fills[i].present)
             continue;

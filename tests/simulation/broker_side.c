@@ -47,10 +47,11 @@ static void reply(world_t *w, size_t gateway, const fw_message_t *message)
 
 static void broadcast(world_t *w, fw_bytes_t frame)
 {
-    for (size_t g = 0; g < GATEWAYS; g++)
+    for (size_t g = 0; g < GATEWAYS; g++) {
         for (size_t t = 0; t < w->gateways[g].topics_count; t++)
             if (memcmp(w->gateways[g].topics[t], frame.data, FW_TOPIC_SIZE) == 0)
                 sim_send_to_gateway(w, g, SIM_EVENT, frame);
+    }
 }
 
 /* --- the broker's output */
@@ -282,7 +283,7 @@ void sim_start_broker(world_t *w)
                                  .jobs_bytes_max = 1 << 26,
                                  .dedupe_bytes_max = 1 << 26,
                                  .jobs_max = w->jobs_max,
-                                 .dedupe_us = 300000 * (int64_t)MS,
+                                 .dedupe_us = 300000 * MS,
                                  .dedupe_max = 100000,
                                  .lease_us = 2000 * MS,
                                  .retry_base_us = 50 * MS,
@@ -397,12 +398,13 @@ static void answer_replay(world_t *w, size_t gateway, const fw_replay_request_t 
                             .ret_events = events,
                             .answer = note_read};
     fw_store_read(fw_core_store(w->core), &read);
-    for (size_t i = 0; i < read.ret_count; i++)
+    for (size_t i = 0; i < read.ret_count; i++) {
         deliveries[i] = (fw_delivery_t){.channel = request->channel,
                                         .position = events[i].position,
                                         .fresh = events[i].fresh,
                                         .unconfirmed = events[i].unconfirmed,
                                         .publication = fw_blob_bytes(events[i].publication)};
+    }
     fw_message_t message = {.kind = FW_MESSAGE_REPLAY_REPLY,
                             .replay_reply = {request->request_id, request->channel, read.ret_status,
                                              read.ret_visible, deliveries, read.ret_count,
@@ -425,13 +427,14 @@ void sim_broker_request(world_t *w, const sim_packet_t *packet)
         sim_network_send(w->network, &later);
         return;
     }
-    if (fw_codec_decode(w->in, FW_LINK_GATEWAY_UP, packet->bytes, &message, &refusal) < 0)
+    if (fw_codec_decode(w->in, FW_LINK_GATEWAY_UP, packet->bytes, &message, &refusal) < 0) {
         sim_violation(&w->truth, "a gateway's request is refused: %s %s", refusal.field,
                       refusal.reason);
-    else if (message.kind == FW_MESSAGE_POSITIONS_REQUEST)
+    } else if (message.kind == FW_MESSAGE_POSITIONS_REQUEST) {
         answer_positions(w, packet->peer, &message.positions_request);
-    else
+    } else {
         answer_replay(w, packet->peer, &message.replay_request);
+    }
 }
 
 void sim_broker_subscribe(world_t *w, const sim_packet_t *packet)

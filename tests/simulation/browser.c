@@ -49,12 +49,17 @@ static void fetch_channel(sim_browser_t *self, sim_truth_t *truth, size_t channe
 
 void sim_browser_check_screen(sim_browser_t *self, sim_truth_t *truth)
 {
-    for (size_t i = 0; i < self->places_count; i++)
-        for (size_t object = self->places[i].channel; object < SIM_OBJECTS; object += SIM_CHANNELS)
-            if (self->screen[object] != self->backend->committed[object] && !self->excused[object])
+    for (size_t i = 0; i < self->places_count; i++) {
+        for (size_t object = self->places[i].channel; object < SIM_OBJECTS;
+             object += SIM_CHANNELS) {
+            if (self->screen[object] != self->backend->committed[object] &&
+                !self->excused[object]) {
                 sim_violation(truth, "browser %zu: shows version %u of object %zu, which is at %u",
                               self->number, self->screen[object], object,
                               self->backend->committed[object]);
+            }
+        }
+    }
 }
 
 /* --- messages */
@@ -102,10 +107,11 @@ static void on_welcome(sim_browser_t *self, sim_truth_t *truth, const json_t *me
 static void check_flushed(sim_browser_t *self, sim_truth_t *truth, size_t channel, uint64_t epoch)
 {
     const uint32_t *gone = sim_truth_gone(truth, channel, epoch);
-    for (size_t object = channel; object < SIM_OBJECTS; object += SIM_CHANNELS)
+    for (size_t object = channel; object < SIM_OBJECTS; object += SIM_CHANNELS) {
         if (self->screen[object] < gone[object])
             sim_violation(truth, "browser %zu: was reset, and reads version %u where %u is lost",
                           self->number, self->screen[object], gone[object]);
+    }
 }
 
 static void on_reset(sim_browser_t *self, sim_truth_t *truth, const json_t *message)
@@ -160,10 +166,11 @@ static void on_event(sim_browser_t *self, sim_truth_t *truth, const json_t *mess
     }
     if (!self->welcomed || !place->known || place->broken)
         sim_violation(truth, "browser %zu: event before its place was decided", self->number);
-    if (position.epoch != place->position.epoch || position.offset != place->position.offset + 1)
+    if (position.epoch != place->position.epoch || position.offset != place->position.offset + 1) {
         sim_violation(truth, "browser %zu: %s went from %llu to %llu", self->number,
                       sim_channel_name(channel), (unsigned long long)place->position.offset,
                       (unsigned long long)position.offset);
+    }
     place->position = position;
     if (sim_truth_at(truth, channel, position) != number || number >= SIM_EVENTS_MAX) {
         sim_violation(truth, "browser %zu: event %u is not what was released there", self->number,

@@ -167,12 +167,13 @@ void sim_gateway_event(world_t *w, const sim_packet_t *packet)
     size_t beacon_size = sizeof FW_TOPIC_BEACON - 1;
     if (frame.data[0] == FW_TOPIC_FENCE_PREFIX[0])
         fw_hub_fenced(gateway->hub, (uint32_t)strtoul((const char *)frame.data + 1, NULL, 10));
-    else if (frame.data[0] == FW_TOPIC_BEACON[0])
+    else if (frame.data[0] == FW_TOPIC_BEACON[0]) {
         gateway_beacon(w, gateway,
                        (fw_bytes_t){frame.data + beacon_size, frame.size - beacon_size});
-    else
+    } else {
         gateway_delivery(w, gateway,
                          (fw_bytes_t){frame.data + FW_TOPIC_SIZE, frame.size - FW_TOPIC_SIZE});
+    }
 }
 
 static void gateway_replay(world_t *w, gateway_t *gateway, const fw_replay_reply_t *reply_of)

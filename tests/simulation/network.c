@@ -27,7 +27,7 @@ void sim_network_destroy(sim_network_t **self_p)
 {
     sim_packet_t packet;
     while (sim_network_receive(*self_p, INT64_MAX, &packet))
-        free((void *)(uintptr_t)packet.bytes.data);
+        free(packet.memory);
     fw_timers_destroy(&(*self_p)->timers);
     free(*self_p);
     *self_p = NULL;
@@ -39,8 +39,8 @@ void sim_network_send(sim_network_t *self, const sim_packet_t *packet)
     flight_t *flight = fw_alloc(1, sizeof *flight);
     flight->packet = *packet;
     flight->packet.order = self->sent++;
-    flight->packet.bytes.data =
-        (const uint8_t *)fw_copy_text((const char *)packet->bytes.data, packet->bytes.size);
+    flight->packet.memory = fw_copy_text((const char *)packet->bytes.data, packet->bytes.size);
+    flight->packet.bytes.data = flight->packet.memory;
     flight->timer.owner = flight;
     fw_timers_set(self->timers, &flight->timer,
                   packet->at_us << ORDER_BITS |

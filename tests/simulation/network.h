@@ -28,7 +28,8 @@ typedef struct {
     uint64_t id, number;
     int action;
     bool again;       /* waits at its receiver, and comes once more */
-    fw_bytes_t bytes; /* owned */
+    fw_bytes_t bytes; /* in memory */
+    void *memory;     /* of a packet that has arrived; the receiver's to free */
 } sim_packet_t;
 
 typedef struct sim_network sim_network_t;
@@ -37,5 +38,5 @@ sim_network_t *sim_network_new(void);
 void sim_network_destroy(sim_network_t **self_p);
 /* Copies the packet and its bytes. */
 void sim_network_send(sim_network_t *self, const sim_packet_t *packet);
-/* The next packet that has arrived by now; the caller frees its bytes. */
+/* The next packet that has arrived by now; the caller frees its memory. */
 bool sim_network_receive(sim_network_t *self, int64_t now_us, sim_packet_t *ret_packet);

@@ -14,16 +14,15 @@ static void incarnation_of(uint64_t life, uint8_t ret_incarnation[FW_INCARNATION
     ret_incarnation[0] = (uint8_t)life;
 }
 
-static void change_record(world_t *w, fw_cache_action_t action, uint64_t life)
+/* before: the last other broker that the worker has met, 0 = none that it remembers. */
+static void change_record(world_t *w, fw_cache_action_t action, uint64_t life, uint64_t before)
 {
-    uint8_t broker[FW_INCARNATION_SIZE];
-    uint8_t before[FW_INCARNATION_SIZE];
+    uint8_t broker[FW_INCARNATION_SIZE], other[FW_INCARNATION_SIZE];
     char ours[FW_RECORD_SIZE_MAX + 1];
     incarnation_of(life, broker);
-    uint64_t met = w->worker_met[0] == life ? w->worker_met[1] : w->worker_met[0];
-    incarnation_of(met, before);
+    incarnation_of(before, other);
     fw_record_step_t step =
-        fw_record_decide(action, broker, met ? before : NULL, fw_text(w->backend.record), ours);
+        fw_record_decide(action, broker, before ? other : NULL, fw_text(w->backend.record), ours);
     if (step == FW_RECORD_BUMP_AND_WRITE && w->bug != SIM_BUG_NO_OPEN)
         sim_backend_flush(&w->backend);
     if (step != FW_RECORD_KEEP)
@@ -47,7 +46,9 @@ static void do_job(world_t *w, const sim_packet_t *packet)
         break;
     case FW_CACHE_OPEN:
     case FW_CACHE_CLOSE:
-        change_record(w, (fw_cache_action_t)packet->action, packet->number);
+        change_record(
+            w, (fw_cache_action_t)packet->action, packet->number,
+            w->worker_met[packet->peer][w->worker_met[packet->peer][0] == packet->number]);
         break;
     }
 }
@@ -227,8 +228,8 @@ void sim_publisher_ack(world_t *w, const sim_packet_t *packet)
 /* A broker that drains has closed this door first. */
 static bool is_connected(const world_t *w, const fire_t *fire)
 {
-    return w->core && !w->draining && fire->life == w->truth.life &&
-           w->now_us >= fire->connected_us;
+    bool open = w->core && !w->draining;
+    return open && fire->life == w->truth.life && w->now_us >= fire->connected_us;
 }
 
 static void send_fire(world_t *w, size_t number, fw_bytes_t bytes)
@@ -321,8 +322,9 @@ void sim_fire_asked(world_t *w, const sim_packet_t *packet)
 void sim_fire_lost(world_t *w, size_t number)
 {
     fire_t *fire = &w->fires[number];
-    for (size_t i = 0; i < fire->count; i++)
+    for (size_t i = 0; i < fire->count; i++) {
         if (!fire->arrived[i] &&
             (i < first_kept(fire) || fire->events[i].send_us + FIRE_REPAIR_US <= w->now_us))
             w->truth.events[fire->events[i].number].lost = true;
+    }
 }

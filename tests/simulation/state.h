@@ -11,6 +11,9 @@
 #include "tests/simulation/services.h"
 #include "tests/simulation/world.h"
 
+/* A millisecond, of a clock in microseconds. */
+#define MS INT64_C(1000)
+
 enum {
     GATEWAYS = 2,
     WORKERS = 3,
@@ -18,7 +21,6 @@ enum {
     FIRE_PUBLISHERS = 2,
     BROWSERS = 8,
     TOPICS_MAX = 16,
-    MS = 1000,
     STEP_US = 10 * MS,
     FAULTS_US = 8000 * MS,  /* faults until here */
     SETTLE_US = 25000 * MS, /* longer than an audit: then everybody must have everything */
@@ -88,10 +90,12 @@ typedef struct {
     publisher_t publishers[PUBLISHERS];
     fire_t fires[FIRE_PUBLISHERS];
     bool worker_up[WORKERS];
-    uint64_t worker_met[2]; /* the last two lives of the broker that any worker knew: not all of
-                               them are new at once (docs/decisions/0014) */
     uint64_t worker_lives[WORKERS]; /* each life has a name of its own at the broker */
-    int64_t redis_back_us;          /* away until then */
+    /* Lives of the broker that this one has met, the last first. What crashes forgets them; here it
+     * does not: with every worker restarted in the one life in which no worker could open the
+     * cache, after a clean end of the life before, nothing is left that knows of it. */
+    uint64_t worker_met[WORKERS][2];
+    int64_t redis_back_us; /* away until then */
     uint64_t sessions;
     int64_t now_us;
     unsigned loss, chaos; /* per mille, of this world */
