@@ -108,6 +108,9 @@ static void init_links(fw_gateway_metrics_t *self, fw_metrics_t *registry)
     const char *help = "Replays that were asked of the broker.";
     self->replays_complete = fw_metrics_counter(registry, replays, help, "outcome=\"complete\"");
     self->replays_reset = fw_metrics_counter(registry, replays, help, "outcome=\"reset\"");
+    self->replays_paced = fw_metrics_counter(
+        registry, "freshwire_replays_paced_total",
+        "Times that channels had to wait for their turn to ask for a replay.", "");
     self->reopened = fw_metrics_counter(registry, "freshwire_uplink_reopened_total",
                                         "Times the links to the broker were opened anew.", "");
     self->beacons_missed = fw_metrics_counter(registry, "freshwire_uplink_beacons_missed_total",

@@ -49,6 +49,7 @@ typedef struct {
     fw_counter_t *resets[FW_RESETS];
     fw_counter_t *replays_complete;
     fw_counter_t *replays_reset;
+    fw_counter_t *replays_paced;
     fw_counter_t *reopened;
     fw_counter_t *beacons_missed;
     fw_counter_t *refused[FW_REFUSED_COUNT];

@@ -240,6 +240,7 @@ static void ask_replays(fw_uplink_t *self, int64_t now_ms)
             continue;
         if (self->replays_left == 0) {
             fw_hub_want(hub); /* at the next tick */
+            fw_counter_add(self->options.metrics->replays_paced, 1);
             return;
         }
         self->replays_left--;

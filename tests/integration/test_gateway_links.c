@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "gateway/uplink.h"
 #include "runtime/clock.h"
 
 static gateway_fixture_t fixture;
@@ -225,6 +226,36 @@ static void hundreds_of_channels_take_few_questions(void **state)
     }
 }
 
+static void replays_are_asked_once_a_channel_and_at_a_bounded_rate(void **state)
+{
+    (void)state;
+    enum { ROOMS = 300 };
+    static ws_client_t *clients[ROOMS];
+    char text[64];
+    gateway_fixture_start(&fixture);
+    for (int i = 0; i < ROOMS; i++) {
+        (void)snprintf(text, sizeof text, "/ws/room/%d", i);
+        clients[i] = gateway_open(&fixture, text, NULL, "{\"sub\":\"alice\"}");
+    }
+    for (int i = 0; i < ROOMS; i++)
+        (void)expect(clients[i], "{\"type\":\"fw.welcome\"");
+    unsigned before = fake_broker_counts(fixture.broker)->replays;
+    for (int i = 0; i < ROOMS; i++) {
+        (void)snprintf(text, sizeof text, "room:%d", i);
+        (void)fake_broker_release(fixture.broker, &(fake_event_t){.channel = text, .lost = true});
+    }
+    int64_t begin_ms = fw_clock_ms();
+    fake_broker_skip_beacons(fixture.broker, 1);
+    for (int i = 0; i < ROOMS; i++)
+        expect_event(clients[i], 1);
+    /* A first handful at once, then so many a second. */
+    assert_true(fw_clock_ms() - begin_ms >= (ROOMS - 100) * 1000 / FW_UPLINK_REPLAYS_PER_SECOND);
+    assert_int_equal(fake_broker_counts(fixture.broker)->replays - before, ROOMS);
+    assert_true(gateway_metric(&fixture, "freshwire_replays_paced_total") > 0);
+    for (int i = 0; i < ROOMS; i++)
+        ws_close(&clients[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +272,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(topics_are_subscribed_once_and_left_after_a_while, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(hundreds_of_channels_take_few_questions, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(replays_are_asked_once_a_channel_and_at_a_bounded_rate,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
