@@ -291,10 +291,10 @@ static void watch_doors(fw_broker_loop_t *self)
                                   [FW_DOOR_EVENTS] = self->events,
                                   [FW_DOOR_CONTROL] = self->control};
     if (self->config.security)
-        self->guard = fw_guard_new(self->config.security, self->registry);
+        self->guard = fw_keyguard_new(self->config.security, self->registry);
     for (size_t i = 0; i < FW_DOORS; i++) {
         if (self->guard)
-            fw_guard_watch(self->guard, (fw_domain_t)i, sockets[i]);
+            fw_keyguard_watch(self->guard, (fw_domain_t)i, sockets[i]);
         self->handshakes[i] = fw_handshakes_new(sockets[i]);
         if (!self->handshakes[i])
             fw_log(FW_LOG_WARN, "failed handshakes cannot be counted, ignoring it",
@@ -306,7 +306,7 @@ static void close_loop(fw_broker_loop_t *self)
 {
     for (size_t i = 0; i < FW_DOORS; i++)
         fw_handshakes_destroy(&self->handshakes[i]);
-    fw_guard_destroy(&self->guard);
+    fw_keyguard_destroy(&self->guard);
     fw_core_destroy(&self->core);
     fw_policies_destroy(&self->policies);
     fw_subscriptions_destroy(&self->subscriptions);
@@ -362,8 +362,8 @@ static bool serve(fw_broker_loop_t *self, zsock_t *socket, fw_door_t door, bool 
             fw_broker_refused(self, door, "malformed", &refusal);
             continue;
         }
-        if (self->guard && fw_guard_look(self->guard, (fw_domain_t)door, &frame,
-                                         self->now_us / 1000, &self->sender) != 0)
+        if (self->guard && fw_keyguard_look(self->guard, (fw_domain_t)door, &frame,
+                                            self->now_us / 1000, &self->sender) != 0)
             continue;
         if (door == FW_DOOR_EVENTS)
             self->events_sender = zmq_msg_get(&frame, ZMQ_SRCFD);
@@ -377,7 +377,7 @@ static bool serve_all(fw_broker_loop_t *self)
 {
     read_clock(self);
     if (self->guard)
-        fw_guard_refresh(self->guard, self->now_us / 1000);
+        fw_keyguard_refresh(self->guard, self->now_us / 1000);
     /* Answers of workers first: they empty the barrier. */
     bool more = serve(self, self->jobs, FW_DOOR_JOBS, true, fw_broker_on_worker);
     more |= serve(self, self->control, FW_DOOR_CONTROL, true, fw_broker_on_gateway);

@@ -9,8 +9,8 @@
 #include "broker/permissions.h"
 #include "broker/subscriptions.h"
 #include "runtime/cut.h"
-#include "runtime/guard.h"
 #include "runtime/handshakes.h"
+#include "runtime/keyguard.h"
 #include "runtime/log.h"
 #include "runtime/socket.h"
 
@@ -39,7 +39,7 @@ typedef struct {
     zsock_t *fire; /* NULL while draining */
     zsock_t *publish, *jobs, *events, *control;
     fw_handshakes_t *handshakes[FW_DOORS];
-    fw_guard_t *guard;         /* NULL when the links have no keys */
+    fw_keyguard_t *guard;      /* NULL when the links have no keys */
     const fw_holder_t *sender; /* of the message at hand; NULL = this process, or no keys */
     fw_codec_t *decoder;       /* of what came in */
     fw_codec_t *encoder;       /* of what goes out while the decoded message is still in use */

@@ -21,7 +21,7 @@ static void on_lost(void *context, fw_text_t user, uint64_t count)
     fw_broker_loop_t *self = context;
     size_t patterns_count = 0;
     const fw_text_t *patterns = fw_permissions_channels(
-        self->guard ? fw_guard_holder(self->guard, user) : NULL, &patterns_count);
+        self->guard ? fw_keyguard_holder(self->guard, user) : NULL, &patterns_count);
     fw_log(FW_LOG_WARN,
            self->config.fire_reset
                ? "fire-and-forget events were lost: flushing the cache and resetting channels"

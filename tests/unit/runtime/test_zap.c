@@ -10,7 +10,7 @@
 
 #include "keys.h"
 #include "runtime/clock.h"
-#include "runtime/guard.h"
+#include "runtime/keyguard.h"
 #include "runtime/socket.h"
 #include "runtime/zap.h"
 
@@ -248,7 +248,7 @@ static void questions_that_make_no_sense_are_survived(void **state)
 /* --- the guard */
 
 typedef struct {
-    fw_guard_t *guard;
+    fw_keyguard_t *guard;
     fw_security_t *old_key, *new_key;
     zsock_t *old_link, *new_link;
 } links_t;
@@ -259,7 +259,7 @@ static void look(fixture_t *f, links_t *links, zsock_t *from, int expected)
     const fw_holder_t *holder = NULL;
     (void)zmq_msg_init(&frame);
     assert_true(reaches(from, f->bound, DEADLINE_MS, &frame));
-    assert_int_equal(fw_guard_look(links->guard, FW_DOMAIN_JOBS, &frame, fw_clock_ms(), &holder),
+    assert_int_equal(fw_keyguard_look(links->guard, FW_DOMAIN_JOBS, &frame, fw_clock_ms(), &holder),
                      expected);
     assert_int_equal(holder != NULL, expected == 0);
     (void)zmq_msg_close(&frame);
@@ -274,13 +274,13 @@ static uint64_t cuts(const fixture_t *f)
 
 static links_t open_links(fixture_t *f)
 {
-    links_t links = {.guard = fw_guard_new(f->security, f->metrics)};
+    links_t links = {.guard = fw_keyguard_new(f->security, f->metrics)};
     const char *peers[] = {keys_rule(&f->worker, "w", "worker", ""),
                            keys_rule(&f->stranger, "w", "worker", "")};
     fw_config_error_t error;
     assert_int_equal(fw_security_replace_peers(f->security, peers, 2, &error), 0);
-    fw_guard_watch(links.guard, FW_DOMAIN_JOBS, f->bound);
-    fw_guard_refresh(links.guard, fw_clock_ms());
+    fw_keyguard_watch(links.guard, FW_DOMAIN_JOBS, f->bound);
+    fw_keyguard_refresh(links.guard, fw_clock_ms());
     links.old_key = keys_peer(&f->worker, &f->broker);
     links.new_key = keys_peer(&f->stranger, &f->broker);
     links.old_link = join_door(links.old_key, 0, f->endpoint);
@@ -294,7 +294,7 @@ static void close_links(links_t *links)
     zsock_destroy(&links->new_link);
     fw_security_destroy(&links->old_key);
     fw_security_destroy(&links->new_key);
-    fw_guard_destroy(&links->guard);
+    fw_keyguard_destroy(&links->guard);
 }
 
 static void a_key_that_is_removed_loses_its_connection_and_no_other_does(void **state)
@@ -308,13 +308,13 @@ static void a_key_that_is_removed_loses_its_connection_and_no_other_does(void **
     look(f, &links, links.old_link, 0);
     look(f, &links, links.new_link, 0);
     assert_int_equal(fw_security_replace_peers(f->security, peers, 1, &error), 0);
-    fw_guard_refresh(links.guard, fw_clock_ms());
+    fw_keyguard_refresh(links.guard, fw_clock_ms());
     assert_int_equal(cuts(f), 1);
     /* What the old one had sent before may still be read; then there is silence. */
     while (reaches(links.old_link, f->bound, SILENCE_MS, &frame)) {
         const fw_holder_t *holder = NULL;
-        assert_int_equal(fw_guard_look(links.guard, FW_DOMAIN_JOBS, &frame, fw_clock_ms(), &holder),
-                         -EACCES);
+        assert_int_equal(
+            fw_keyguard_look(links.guard, FW_DOMAIN_JOBS, &frame, fw_clock_ms(), &holder), -EACCES);
     }
     assert_true(refused(f, "jobs", "unknown_key") > 0);
     look(f, &links, links.new_link, 0);
@@ -335,9 +335,9 @@ static void a_message_of_a_removed_key_is_refused_and_cuts_its_connection(void *
     /* Nothing of it was looked at before: the guard does not know its connection yet. */
     assert_true(reaches(links.old_link, f->bound, DEADLINE_MS, &frame));
     assert_int_equal(fw_security_replace_peers(f->security, peers, 1, &error), 0);
-    fw_guard_refresh(links.guard, fw_clock_ms());
+    fw_keyguard_refresh(links.guard, fw_clock_ms());
     assert_int_equal(cuts(f), 0);
-    assert_int_equal(fw_guard_look(links.guard, FW_DOMAIN_JOBS, &frame, fw_clock_ms(), &holder),
+    assert_int_equal(fw_keyguard_look(links.guard, FW_DOMAIN_JOBS, &frame, fw_clock_ms(), &holder),
                      -EACCES);
     assert_int_equal(refused(f, "jobs", "removed"), 1);
     assert_int_equal(cuts(f), 1);
@@ -348,7 +348,7 @@ static void a_message_of_a_removed_key_is_refused_and_cuts_its_connection(void *
 static void a_socket_in_this_process_needs_no_key(void **state)
 {
     fixture_t *f = *state;
-    fw_guard_t *guard = fw_guard_new(f->security, f->metrics);
+    fw_keyguard_t *guard = fw_keyguard_new(f->security, f->metrics);
     fw_security_t *security = keys_peer(&f->stranger, &f->broker);
     fw_socket_settings_t settings = fw_socket_settings(FW_SOCKET_ROUTER_BIND);
     zsock_t *bound = NULL;
@@ -359,13 +359,13 @@ static void a_socket_in_this_process_needs_no_key(void **state)
     assert_int_equal(fw_socket_open(&settings, "inproc://test-zap,tcp://127.0.0.1:*", &bound), 0);
     zsock_t *joined = join_door(security, 0, "inproc://test-zap");
     assert_true(reaches(joined, bound, DEADLINE_MS, &frame));
-    assert_int_equal(fw_guard_look(guard, FW_DOMAIN_FIRE, &frame, fw_clock_ms(), &holder), 0);
+    assert_int_equal(fw_keyguard_look(guard, FW_DOMAIN_FIRE, &frame, fw_clock_ms(), &holder), 0);
     assert_null(holder);
     (void)zmq_msg_close(&frame);
     zsock_destroy(&joined);
     zsock_destroy(&bound);
     fw_security_destroy(&security);
-    fw_guard_destroy(&guard);
+    fw_keyguard_destroy(&guard);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)

@@ -1,5 +1,5 @@
-/* guard.c - see guard.h.   SPDX-License-Identifier: MPL-2.0 */
-#include "runtime/guard.h"
+/* keyguard.c - see keyguard.h.   SPDX-License-Identifier: MPL-2.0 */
+#include "runtime/keyguard.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -38,9 +38,9 @@ struct fw_guard {
     fw_log_limit_t logged;
 };
 
-fw_guard_t *fw_guard_new(const fw_security_t *security, fw_metrics_t *metrics)
+fw_keyguard_t *fw_keyguard_new(const fw_security_t *security, fw_metrics_t *metrics)
 {
-    fw_guard_t *self = fw_alloc(1, sizeof *self);
+    fw_keyguard_t *self = fw_alloc(1, sizeof *self);
     char labels[64];
     self->security = security;
     self->generation = fw_security_generation(security);
@@ -59,15 +59,15 @@ fw_guard_t *fw_guard_new(const fw_security_t *security, fw_metrics_t *metrics)
     return self;
 }
 
-static void forget(fw_guard_t *self, connection_t *connection)
+static void forget(fw_keyguard_t *self, connection_t *connection)
 {
     HASH_DELETE(hh, self->connections, connection);
     free(connection);
 }
 
-void fw_guard_destroy(fw_guard_t **self_p)
+void fw_keyguard_destroy(fw_keyguard_t **self_p)
 {
-    fw_guard_t *self = *self_p;
+    fw_keyguard_t *self = *self_p;
     if (!self)
         return;
     while (self->connections)
@@ -77,12 +77,12 @@ void fw_guard_destroy(fw_guard_t **self_p)
     *self_p = NULL;
 }
 
-void fw_guard_watch(fw_guard_t *self, fw_domain_t domain, zsock_t *bound)
+void fw_keyguard_watch(fw_keyguard_t *self, fw_domain_t domain, zsock_t *bound)
 {
     self->ports[domain] = fw_cut_port(bound);
 }
 
-static void cut(fw_guard_t *self, int fd, fw_domain_t domain, const char *key, int64_t now_ms)
+static void cut(fw_keyguard_t *self, int fd, fw_domain_t domain, const char *key, int64_t now_ms)
 {
     char shown[FW_KEY_SHOWN + 1] = "";
     uint64_t suppressed = 0;
@@ -101,7 +101,7 @@ static bool is_owner(const owner_t *owner, fw_domain_t domain, fw_text_t key)
     return owner->domain == domain && memcmp(owner->key, key.text, FW_KEY_SIZE) == 0;
 }
 
-static void remember(fw_guard_t *self, int fd, fw_domain_t domain, fw_text_t key, int64_t now_ms)
+static void remember(fw_keyguard_t *self, int fd, fw_domain_t domain, fw_text_t key, int64_t now_ms)
 {
     connection_t *connection;
     HASH_FIND_INT(self->connections, &fd, connection);
@@ -128,8 +128,8 @@ static bool is_inside(zmq_msg_t *frame)
     return !zmq_msg_gets(frame, "Socket-Type");
 }
 
-int fw_guard_look(fw_guard_t *self, fw_domain_t domain, zmq_msg_t *frame, int64_t now_ms,
-                  const fw_holder_t **ret_holder)
+int fw_keyguard_look(fw_keyguard_t *self, fw_domain_t domain, zmq_msg_t *frame, int64_t now_ms,
+                     const fw_holder_t **ret_holder)
 {
     fw_text_t key = fw_socket_user(frame);
     int fd = zmq_msg_get(frame, ZMQ_SRCFD);
@@ -148,14 +148,14 @@ int fw_guard_look(fw_guard_t *self, fw_domain_t domain, zmq_msg_t *frame, int64_
     return -EACCES;
 }
 
-const fw_holder_t *fw_guard_holder(const fw_guard_t *self, fw_text_t key)
+const fw_holder_t *fw_keyguard_holder(const fw_keyguard_t *self, fw_text_t key)
 {
     const fw_holder_t *holder = NULL;
     (void)fw_keyring_judge(self->keyring, FW_DOMAIN_FIRE, key, &holder);
     return holder;
 }
 
-static bool is_admitted(const fw_guard_t *self, const owner_t *owner)
+static bool is_admitted(const fw_keyguard_t *self, const owner_t *owner)
 {
     const fw_holder_t *holder = NULL;
     char key[FW_KEY_SIZE + 1] = "";
@@ -164,7 +164,7 @@ static bool is_admitted(const fw_guard_t *self, const owner_t *owner)
            FW_VERDICT_ADMITTED;
 }
 
-void fw_guard_refresh(fw_guard_t *self, int64_t now_ms)
+void fw_keyguard_refresh(fw_keyguard_t *self, int64_t now_ms)
 {
     uint64_t generation = fw_security_generation(self->security);
     connection_t *connection, *next;
@@ -176,7 +176,7 @@ void fw_guard_refresh(fw_guard_t *self, int64_t now_ms)
     HASH_ITER(hh, self->connections, connection, next)
     {
         /* Around a change of hands it is not known which of both has it now. */
-        bool in_doubt = connection->since_ms - connection->before.seen_ms < FW_GUARD_OVERLAP_MS;
+        bool in_doubt = connection->since_ms - connection->before.seen_ms < FW_KEYGUARD_OVERLAP_MS;
         const owner_t *owner = NULL;
         if (!is_admitted(self, &connection->now))
             owner = &connection->now;
