@@ -54,6 +54,8 @@ struct fw_cache_read {
     fw_cache_entry_t entry; /* decoded from seen */
     uint8_t lease[FW_CACHE_LEASE_SIZE];
     uint64_t start_us;
+    uint64_t oldest_us;      /* start of the oldest value that the load is made of; 0 = none */
+    fw_cache_reason_t unfit; /* why the load must not be stored, for the sake of those values */
     uint8_t *encoded;
     fw_cache_batch_t batch;
     char lease_ms_text[NUMBER_SIZE];
@@ -447,6 +449,32 @@ bool fw_cache_read_may_store(const fw_cache_read_t *self)
     return self->leased;
 }
 
+static bool has_tag(const fw_cache_read_t *self, const fw_cache_stamp_t *tag)
+{
+    return bsearch(tag, self->stamps, self->stamps_count, sizeof(self->stamps[0]),
+                   fw_cache_stamp_compare) != NULL;
+}
+
+int fw_cache_read_made_of(fw_cache_read_t *self, const fw_cache_read_t *other)
+{
+    assert(self->phase == PHASE_LOAD);
+    assert(other->phase == PHASE_DONE);
+    uint64_t start_us = other->outcome.start_us;
+    if (start_us > 0 && (self->oldest_us == 0 || start_us < self->oldest_us)) {
+        self->oldest_us = start_us;
+    }
+    if (other->no_store || other->outcome.reason == FW_CACHE_TOO_RECENT) {
+        self->unfit = FW_CACHE_TOO_RECENT;
+    }
+    for (size_t i = 0; i < other->stamps_count; i++) {
+        if (!has_tag(self, &other->stamps[i])) {
+            self->unfit = FW_CACHE_NOT_COVERED;
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
 void fw_cache_read_loaded(fw_cache_read_t *self, fw_bytes_t payload)
 {
     assert(self->phase == PHASE_LOAD);
@@ -459,10 +487,14 @@ void fw_cache_read_loaded(fw_cache_read_t *self, fw_bytes_t payload)
         give_back(self, FW_CACHE_TOO_LARGE);
     } else if (!fw_cache_payload_is_value(payload)) {
         give_back(self, FW_CACHE_NO_VALUE);
+    } else if (self->unfit != FW_CACHE_STORED_OR_HIT) {
+        give_back(self, self->unfit);
     } else if (is_too_recent(self)) {
         give_back(self, FW_CACHE_TOO_RECENT);
     } else {
-        fw_cache_entry_t entry = {.start_us = self->start_us, .payload = payload};
+        bool older = self->oldest_us > 0 && self->oldest_us < self->start_us;
+        fw_cache_entry_t entry = {.start_us = older ? self->oldest_us : self->start_us,
+                                  .payload = payload};
         memcpy(entry.nonce, self->lease + sizeof(self->lease) - FW_CACHE_NONCE_SIZE,
                FW_CACHE_NONCE_SIZE);
         memcpy(entry.stamps, self->stamps, self->stamps_count * sizeof(self->stamps[0]));
@@ -523,6 +555,7 @@ const char *fw_cache_reason_name(fw_cache_reason_t reason)
         [FW_CACHE_TOO_LARGE] = "too large",
         [FW_CACHE_NO_VALUE] = "not one MessagePack value",
         [FW_CACHE_LOAD_FAILED] = "not loaded",
+        [FW_CACHE_NOT_COVERED] = "made of cached values with tags that it lacks",
     };
     return names[reason];
 }

@@ -41,6 +41,7 @@ typedef enum {
     FW_CACHE_TOO_LARGE,   /* above payload_size_max */
     FW_CACHE_NO_VALUE,    /* the payload is not one MessagePack value */
     FW_CACHE_LOAD_FAILED, /* there was nothing to store */
+    FW_CACHE_NOT_COVERED, /* made of cached values with tags that it lacks */
 } fw_cache_reason_t;
 
 typedef struct {
@@ -88,6 +89,12 @@ int64_t fw_cache_read_pause_ms(const fw_cache_read_t *self);
 void fw_cache_read_paused(fw_cache_read_t *self);
 /* May the value that is loaded be stored? When not, the driver may destroy the machine. */
 bool fw_cache_read_may_store(const fw_cache_read_t *self);
+/* The value that is being loaded is made of what another read gave, which has ended: it is no
+ * younger than that, and not stored if that may lack the last commits. -EINVAL when this read lacks
+ * a tag of the other: then it is not stored either, since nothing would purge it. Between LOAD and
+ * the next two. */
+int fw_cache_read_made_of(fw_cache_read_t *self, const fw_cache_read_t *other)
+    __attribute__((warn_unused_result));
 /* The payload is one MessagePack value, which is copied as far as it is needed. */
 void fw_cache_read_loaded(fw_cache_read_t *self, fw_bytes_t payload);
 void fw_cache_read_failed(fw_cache_read_t *self);

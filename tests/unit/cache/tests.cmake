@@ -1,4 +1,4 @@
-foreach(topic entry payload policy purge read rules)
+foreach(topic entry freshness payload policy purge read rules)
   fw_unit_test(cache ${topic} fw::cache)
 endforeach()
 
@@ -9,4 +9,7 @@ target_sources(test_simulation_cache PRIVATE ${folder}/cache_world.c ${folder}/c
   ${folder}/redis_model.c)
 add_test(NAME simulation.cache COMMAND test_simulation_cache)
 set_tests_properties(simulation.cache PROPERTIES LABELS unit TIMEOUT 600 ENVIRONMENT "${FW_TEST_ENVIRONMENT}")
-target_sources(test_unit_cache_read PRIVATE ${folder}/redis_model.c)
+foreach(topic freshness read)
+  target_sources(test_unit_cache_${topic} PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit/cache/read_world.c
+    ${folder}/redis_model.c)
+endforeach()
