@@ -63,6 +63,7 @@ def proxied(cluster, make_run, seed) -> Iterator[Proxied]:
         proxy.stop()
 
 
+@pytest.mark.nightly
 @pytest.mark.fault(5)
 def test_half_open_links_are_noticed_and_replaced(proxied, step) -> None:
     run = proxied.run
