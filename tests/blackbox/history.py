@@ -91,9 +91,7 @@ def check(history: History) -> Verdict:
     stale, excused = _readers(history)
     violations += stale
     hits = sum(look.status in ("HIT", "304") for look in history.looks)
-    return Verdict(
-        violations, len(history.looks), hits / max(1, len(history.looks)), excused, _staleness(history)
-    )
+    return Verdict(violations, len(history.looks), hits / max(1, len(history.looks)), excused, _staleness(history))
 
 
 def _phantoms(history: History) -> list[str]:

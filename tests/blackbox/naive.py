@@ -4,6 +4,7 @@ checker must catch it, or it catches nothing."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -27,10 +28,8 @@ class NaiveCache(Cache):
             outcome = Outcome(plan.unpack(value), Status.HIT)
         else:
             outcome = Outcome(loader(), Status.MISS)
-            try:
+            with suppress(redis.RedisError):
                 self._plain.set(plan.entry_key, plan.pack(outcome.value), px=plan.ttl_ms)
-            except redis.RedisError:
-                pass
         context.record(context.Read(outcome.status, plan, None, self))
         return outcome
 

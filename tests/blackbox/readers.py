@@ -32,14 +32,15 @@ class Known:
 
 
 class Reader:
-    """Reads over HTTP and writes down what it got."""
+    """Reads over HTTP, from any process of the service, and writes down what it got."""
 
-    def __init__(self, name: str, url: str, history: History, seed: int) -> None:
+    def __init__(self, name: str, urls: Sequence[str], history: History, seed: int) -> None:
         self.name = name
         self.history = history
         self.random = random.Random(f"{seed} {name}")
         self.etags: dict[str, tuple[str, Any]] = {}
-        self._http = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S)
+        self._urls = urls
+        self._http = httpx.AsyncClient(timeout=TIMEOUT_S)
 
     async def read(self, path: str, token: str) -> list[dict[str, Any]] | None:
         """The registers in the answer, or None when there was no good one."""
@@ -49,7 +50,7 @@ class Reader:
             headers["If-None-Match"] = kept[0]
         began = time.monotonic()
         try:
-            answer = await self._http.get(path, headers=headers)
+            answer = await self._http.get(self.random.choice(self._urls) + path, headers=headers)
         except httpx.HTTPError as error:
             self.history.failed.append(f"{self.name}: {path}: {error!r}")
             return None
@@ -66,11 +67,8 @@ class Reader:
             return None
         registers = found if isinstance(found, list) else [found]
         for register in registers:
-            self.history.looks.append(
-                Look(
-                    self.name, began, ended, register["id"], register["version"], register["nonce"], status, token
-                )  # fmt: skip
-            )
+            seen = register["id"], register["version"], register["nonce"]
+            self.history.looks.append(Look(self.name, began, ended, *seen, status, token))
         return registers
 
     async def close(self) -> None:
@@ -82,12 +80,12 @@ class Browser(Subscriber):
 
     def __init__(
         self, loop: SubscriberLoop, name: str, gateways: Sequence[str], token: str, channel: str, seed: int,
-        url: str, history: History, registers: int,
+        urls: Sequence[str], history: History, registers: int,
     ) -> None:  # fmt: skip
         self.known = {register: Known() for register in range(registers)}
         self.shown: dict[int, int] = {}
         self.resets: list[str] = []
-        self._reader = Reader(name, url, history, seed)
+        self._reader = Reader(name, urls, history, seed)
         self._wanted: dict[int, asyncio.Event] = {}
         self._readers: list[asyncio.Task[None]] = []
         super().__init__(loop, name, gateways, token, [channel], seed)
@@ -156,8 +154,10 @@ class Browser(Subscriber):
 class Visitor:
     """Reads something all the time, and hears of nothing."""
 
-    def __init__(self, loop: SubscriberLoop, name: str, url: str, history: History, seed: int, registers: int) -> None:
-        self._reader = Reader(name, url, history, seed)
+    def __init__(
+        self, loop: SubscriberLoop, name: str, urls: Sequence[str], history: History, seed: int, registers: int
+    ) -> None:
+        self._reader = Reader(name, urls, history, seed)
         self._registers = registers
         self._pause_s = (0.0, 0.03)
         self._task = loop.submit(self._live())
@@ -174,5 +174,3 @@ class Visitor:
 
     def stop(self) -> None:
         self._task.cancel()
-
-

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import random
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -26,8 +28,10 @@ from history import Commit, History, Verdict, check
 from readers import Browser, Visitor
 
 HERE = Path(__file__).resolve().parent
+DATABASE = "registers.sqlite3"
 CHANNEL = "room:registers"
 REGISTERS = 6
+SERVICES = 2
 SHOWN_WITHIN_S = 30.0
 TRUE_WITHIN_S = 30.0
 CALM_STALENESS_S = 2.0
@@ -36,22 +40,34 @@ HITS_MIN = 0.10
 """Else "never cache" would pass. Measured: about a half when it is calm."""
 
 
-class Service:
-    """The process of service.py."""
+def make_database(folder: Path) -> None:
+    """That of service.py, with every register at version 0."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(folder / DATABASE)) as database, database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(
+            "CREATE TABLE registers (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, nonce TEXT NOT NULL)"
+        )
+        database.executemany("INSERT INTO registers VALUES (?, 0, 'first')", [(id,) for id in range(REGISTERS)])
 
-    def __init__(self, folder: Path, redis_url: str, publish: str, *flags: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._log = folder / "service.log"
+
+class Service:
+    """A process of service.py. All of a run share one database, and one cache in Redis."""
+
+    def __init__(self, folder: Path, name: str, redis_url: str, publish: str, *flags: str) -> None:
+        self._log = folder / f"{name}.log"
+        self.url = ""
         command = [
             sys.executable, str(HERE / "service.py"), "--redis", redis_url, "--publish", publish,
-            "--database", str(folder / "registers.sqlite3"), "--registers", str(REGISTERS),
-            "--channel", CHANNEL, *flags,
+            "--database", str(folder / DATABASE), "--channel", CHANNEL, *flags,
         ]  # fmt: skip
         env = environment({"PYTHONPATH": str(PYTHON_CLIENT / "src"), "PYTHONDONTWRITEBYTECODE": "1"})
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=env, preexec_fn=set_death_signal
             )
+
+    def wait_ready(self) -> None:
         self.url = wait_for(self._listening, "the service listens")
         wait_for(self._healthy, "the service answers")
 
@@ -96,21 +112,26 @@ class Run:
         """That the service reads from in the end."""
         self.random = random.Random(seed)
         self.began = time.monotonic()
-        self.service = Service(
-            cluster.folder / "service", service_redis or cluster.redis.url, cluster.publish_endpoint, *flags
-        )
+        redis_url = service_redis or cluster.redis.url
+        make_database(cluster.folder / "service")
+        self.services = [
+            Service(cluster.folder / "service", f"service{number}", redis_url, cluster.publish_endpoint, *flags)
+            for number in range(SERVICES)
+        ]
+        for service in self.services:
+            service.wait_ready()
+        urls = [service.url for service in self.services]
         self._loop = SubscriberLoop()
         gateways = ["ws" + gateway.url.removeprefix("http") for gateway in cluster.gateways]
         self.browsers = [
             Browser(
                 self._loop, f"browser{number}", gateways[number % len(gateways) :] + gateways, self._token(number),
-                CHANNEL, seed, self.service.url, self.history, REGISTERS,
+                CHANNEL, seed, urls, self.history, REGISTERS,
             )
             for number in range(browsers)
         ]  # fmt: skip
         self.visitors = [
-            Visitor(self._loop, f"visitor{number}", self.service.url, self.history, seed, REGISTERS)
-            for number in range(2)
+            Visitor(self._loop, f"visitor{number}", urls, self.history, seed, REGISTERS) for number in range(2)
         ]
         self._ways: Sequence[str] = ("by-tag", "by-key")
         self._writing = threading.Event()
@@ -147,7 +168,7 @@ class Run:
             abort = "true" if self.random.random() < 0.15 else "false"
             path = f"/registers/{register}/{self.random.choice(self._ways)}?abort={abort}"
             try:
-                answer = request("POST", self.service.url + path, timeout_s=30)
+                answer = request("POST", self.random.choice(self.services).url + path, timeout_s=30)
                 if answer.status != 200:
                     self.history.failed.append(f"writer: {path}: {answer.status}")
             except OSError as error:
@@ -161,7 +182,7 @@ class Run:
         """Of what was seen so far; what is under way counts when it is done."""
         looks = list(self.history.looks)
         heard = list(self.history.heard)
-        commits = [Commit(*commit) for commit in self.service.get("/commits")]
+        commits = [Commit(*commit) for service in self.services for commit in service.get("/commits")]
         return check(History(commits, heard, looks))
 
     def conclude(self, calm: bool = False, hits_min: float = HITS_MIN) -> Verdict:
@@ -183,7 +204,8 @@ class Run:
         return verdict
 
     def _truth(self) -> list[dict[str, Any]]:
-        answer = request("GET", self.service.url + "/registers", headers={"X-Freshwire-Fresh": "bypass"}, timeout_s=30)
+        url, bypass = self.services[0].url + "/registers", {"X-Freshwire-Fresh": "bypass"}
+        answer = request("GET", url, headers=bypass, timeout_s=30)
         assert answer.status == 200, answer.body
         found: list[dict[str, Any]] = answer.json()
         return found
@@ -213,10 +235,8 @@ class Run:
             lost[:] = [line for line in self._audit(truth) if line]
             return not lost
 
-        try:
+        with suppress(AssertionError):
             wait_for(is_true, "every entry is the truth", TRUE_WITHIN_S, every_s=0.2)
-        except AssertionError:
-            pass
         return lost
 
     def _audit(self, truth: dict[int, int]) -> list[str]:
@@ -240,4 +260,5 @@ class Run:
         for actor in (*self.browsers, *self.visitors):
             actor.stop()
         self._loop.close()
-        self.service.stop()
+        for service in self.services:
+            service.stop()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The service under the black-box checker: versioned registers in SQLite, read through freshwire.cache, written in
-transactions of which some are rolled back. Loads and commits take random times.
+"""One process of the service under the black-box checker: versioned registers in SQLite, read through freshwire.cache,
+written in transactions of which some are rolled back. Loads and commits take random times.
 
 It remembers every commit with the moments before and after it; that is the truth that readers are judged by."""
 
@@ -62,12 +62,6 @@ def moment() -> None:
 
 def create_app(options: argparse.Namespace) -> FastAPI:
     engine = sa.create_engine(f"sqlite:///{options.database}", connect_args={"timeout": 20, "check_same_thread": False})
-    with engine.begin() as connection:
-        connection.execute(sa.text("PRAGMA journal_mode = WAL"))
-    Base.metadata.create_all(engine)
-    with Session(engine) as session:
-        session.add_all(Row(id=id, version=0, nonce="first") for id in range(options.registers))
-        session.commit()
     publisher = AsyncPublisher(options.publish, name="registers")
     # Not at_once: the purges that are tested are those of the workers.
     delivery = Delivery(publisher, level="accepted", wait=PUBLISH_WAIT_S, timeout=120, at_once=False)
@@ -99,7 +93,8 @@ def create_app(options: argparse.Namespace) -> FastAPI:
 
     def write(id: int, abort: bool, db: Session) -> Register:
         change = {"version": Row.version + 1, "nonce": uuid.uuid4().hex}
-        db.execute(sa.update(Row).where(Row.id == id).values(**change), execution_options={"synchronize_session": False})
+        statement = sa.update(Row).where(Row.id == id).values(**change)
+        db.execute(statement, execution_options={"synchronize_session": False})
         made: Register = read(id, db)  # Its own write, which nobody else may see yet, from a cache least of all.
         moment()
         assert made.nonce == change["nonce"]
@@ -114,9 +109,7 @@ def create_app(options: argparse.Namespace) -> FastAPI:
         return made
 
     @app.post("/registers/{id}/by-tag")
-    @cache.invalidates(
-        "register:{id}", "registers", event="register_changed", audience=options.channel, user_id="{id}"
-    )
+    @cache.invalidates("register:{id}", "registers", event="register_changed", audience=options.channel, user_id="{id}")
     def write_by_tag(id: int, abort: bool = False, db: Session = Depends(session)) -> Register:
         return write(id, abort, db)
 
@@ -141,7 +134,6 @@ def main() -> None:
     parser.add_argument("--redis", required=True)
     parser.add_argument("--publish", required=True)
     parser.add_argument("--database", required=True)
-    parser.add_argument("--registers", type=int, required=True)
     parser.add_argument("--channel", required=True)
     parser.add_argument("--naive", action="store_true")
     options = parser.parse_args()

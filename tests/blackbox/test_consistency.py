@@ -14,7 +14,7 @@ from way import Way
 
 def test_when_nothing_is_wrong(cluster, make_run) -> None:
     run = make_run(cluster.start()).start()
-    run.last_for(4)
+    run.last_for(3)
     verdict = run.conclude(calm=True, hits_min=0.25)
     assert verdict.looks > 300
 
