@@ -27,7 +27,7 @@ typedef struct {
     UT_hash_handle hh;
 } connection_t;
 
-struct fw_guard {
+struct fw_keyguard {
     const fw_security_t *security;
     uint64_t generation;
     fw_keyring_t *keyring;

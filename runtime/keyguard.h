@@ -14,7 +14,7 @@
 #include "runtime/metrics.h"
 #include "runtime/security.h"
 
-typedef struct fw_guard fw_keyguard_t;
+typedef struct fw_keyguard fw_keyguard_t;
 
 enum {
     FW_KEYGUARD_OVERLAP_MS = 5000
