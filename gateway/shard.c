@@ -521,8 +521,7 @@ static void plug_descriptors(const fw_shard_t *self, int plugs[PLUGS])
         plugs[i] = fcntl(self->args->listen_fd, F_DUPFD_CLOEXEC, 0);
 }
 
-/* Closes the copies, but not the number that the library has closed: it may be somebody's by now.
- */
+/* Closes the copies, but not the number that the library closed: it may be somebody's by now. */
 static void unplug_descriptors(const fw_shard_t *self, const int plugs[PLUGS])
 {
     struct stat ours, now;
