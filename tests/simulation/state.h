@@ -112,6 +112,15 @@ fw_peer_t sim_peer_of(char kind, size_t number, uint64_t life);
 /* Notes what happens, for the report of a failure. */
 void sim_trace(world_t *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* world.c: links, gateways and browsers come to their end; up_us: when they are back. */
+void sim_disconnect_gateway(world_t *w, size_t number, int64_t up_us);
+void sim_stop_gateway(world_t *w, size_t number, int64_t up_us);
+void sim_leave_browser(world_t *w, browser_t *browser);
+
+/* faults.c: something may happen now; the broker is gone, and its links. */
+void sim_strike(world_t *w);
+void sim_break_broker(world_t *w, const char *how);
+
 /* Two links that keep their order, unless the world is unkind. */
 void sim_send_to_gateway(world_t *w, size_t number, sim_kind_t kind, fw_bytes_t bytes);
 

@@ -1,5 +1,5 @@
 fw_test_program(test_simulation ${CMAKE_CURRENT_LIST_DIR}/test_simulation.c fw::broker fw::gateway fw::workers)
-foreach(part world broker_side gateway_side service_side backend browser network report truth)
+foreach(part world faults broker_side gateway_side service_side backend browser network report truth)
   target_sources(test_simulation PRIVATE ${CMAKE_CURRENT_LIST_DIR}/${part}.c)
 endforeach()
 add_test(NAME simulation.world COMMAND test_simulation)

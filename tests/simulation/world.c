@@ -47,7 +47,7 @@ fw_peer_t sim_peer_of(char kind, size_t number, uint64_t life)
 
 /* --- life and death */
 
-static void disconnect_gateway(world_t *w, size_t number, int64_t up_us)
+void sim_disconnect_gateway(world_t *w, size_t number, int64_t up_us)
 {
     gateway_t *gateway = &w->gateways[number];
     gateway->connected = false;
@@ -80,7 +80,7 @@ static void start_gateway(world_t *w, size_t number)
     gateway->audit_us = w->now_us + AUDIT_US;
 }
 
-static void leave_browser(world_t *w, browser_t *browser)
+void sim_leave_browser(world_t *w, browser_t *browser)
 {
     if (!browser->session)
         return;
@@ -90,16 +90,16 @@ static void leave_browser(world_t *w, browser_t *browser)
     browser->back_us = w->now_us + sim_between(w, 5 * MS, 800 * MS);
 }
 
-static void stop_gateway(world_t *w, size_t number, int64_t up_us)
+void sim_stop_gateway(world_t *w, size_t number, int64_t up_us)
 {
     gateway_t *gateway = &w->gateways[number];
     for (size_t i = 0; i < BROWSERS; i++)
         if (w->browsers[i].session && w->browsers[i].gateway == number)
-            leave_browser(w, &w->browsers[i]);
+            sim_leave_browser(w, &w->browsers[i]);
     fw_hub_destroy(&gateway->hub);
     fw_gather_destroy(&gateway->gather);
     gateway->running = false;
-    disconnect_gateway(w, number, up_us);
+    sim_disconnect_gateway(w, number, up_us);
 }
 
 static void enter_browser(world_t *w, browser_t *browser)
@@ -118,101 +118,6 @@ static void enter_browser(world_t *w, browser_t *browser)
                           place->known ? &place->position : NULL, FW_TEXT_NONE);
     }
     fw_hub_await(gateway->hub, browser->session);
-}
-
-static void end_broker(world_t *w, const char *how)
-{
-    sim_trace(w, "broker %s", how);
-    sim_end_broker(w);
-    w->broker_up_us = w->now_us + sim_between(w, 50 * MS, 1500 * MS);
-    for (size_t g = 0; g < GATEWAYS; g++)
-        disconnect_gateway(w, g, w->broker_up_us + sim_between(w, 0, 300 * MS));
-}
-
-/* A hole of the fire-and-forget link that is still open may never be filled: the next broker has to
- * flush. */
-static void drain_broker(world_t *w)
-{
-    fw_fire_gaps_stats_t stats;
-    fw_fire_gaps_stats(w->gaps, &stats);
-    sim_trace(w, "broker is told to stop");
-    w->draining = true;
-    w->drained_us = w->now_us + DRAIN_US;
-    w->figures->stops++;
-    fw_core_drain(w->core);
-    if (stats.missing > 0)
-        fw_core_leave_open(w->core);
-}
-
-static void strike_broker(world_t *w)
-{
-    if (!w->core)
-        return;
-    if (sim_fault(w, SIM_FAULT_BROKER_CRASH, 100)) {
-        end_broker(w, "crashes");
-        w->figures->crashes++;
-    } else if (sim_fault(w, SIM_FAULT_BROKER_STOP, 150) && !w->draining) {
-        drain_broker(w);
-    }
-}
-
-static void strike_gateway(world_t *w, size_t number)
-{
-    gateway_t *gateway = &w->gateways[number];
-    if (gateway->running && sim_fault(w, SIM_FAULT_GATEWAY_CRASH, 100)) {
-        sim_trace(w, "gateway %zu crashes", number);
-        stop_gateway(w, number, w->now_us + sim_between(w, 50 * MS, 1000 * MS));
-        w->figures->crashes++;
-    } else if (gateway->running && sim_fault(w, SIM_FAULT_GATEWAY_SLOW, 200)) {
-        sim_trace(w, "gateway %zu stands still", number);
-        gateway->awake_us = w->now_us + sim_between(w, 100 * MS, 2500 * MS);
-    } else if (gateway->connected && sim_fault(w, SIM_FAULT_LINK, 500)) {
-        sim_trace(w, "gateway %zu loses its links", number);
-        disconnect_gateway(w, number, w->now_us + sim_between(w, 10 * MS, 600 * MS));
-        w->figures->breaks++;
-    }
-}
-
-static void strike_redis(world_t *w)
-{
-    if (sim_fault(w, SIM_FAULT_REDIS, 30)) {
-        sim_trace(w, "redis is restarted and empty");
-        sim_backend_empty(&w->backend);
-    } else if (sim_fault(w, SIM_FAULT_REDIS, 100)) {
-        sim_trace(w, "redis is away");
-        w->redis_back_us = w->now_us + sim_between(w, 100 * MS, 2500 * MS);
-    }
-}
-
-static void strike(world_t *w)
-{
-    if (w->now_us >= FAULTS_US || !sim_dice(w, w->chaos))
-        return;
-    size_t number = fw_random_below(&w->random, GATEWAYS);
-    browser_t *browser = &w->browsers[fw_random_below(&w->random, BROWSERS)];
-    fire_t *fire = &w->fires[fw_random_below(&w->random, FIRE_PUBLISHERS)];
-    switch (fw_random_below(&w->random, 8)) {
-    case 0:
-        strike_broker(w);
-        break;
-    case 1:
-    case 2:
-    case 3:
-        strike_gateway(w, number);
-        break;
-    case 4:
-        strike_redis(w);
-        break;
-    case 5:
-        if (sim_fault(w, SIM_FAULT_LINK, 300))
-            fire->life = 0;
-        break;
-    default:
-        if (sim_fault(w, SIM_FAULT_BROWSER, 1000)) {
-            leave_browser(w, browser);
-            w->figures->breaks++;
-        }
-    }
 }
 
 static void revive(world_t *w)
@@ -261,7 +166,7 @@ static void tick_broker(world_t *w)
     }
     sim_run_broker(w);
     if (w->draining && (fw_core_drained(w->core, w->now_us) || w->now_us >= w->drained_us)) {
-        end_broker(w, "has stopped");
+        sim_break_broker(w, "has stopped");
         return;
     }
     for (size_t p = 0; p < PUBLISHERS; p++)
@@ -412,7 +317,7 @@ static void run(world_t *w)
         w->backend.now_us = w->now_us;
         bool moved = w->now_us % STEP_US == 0;
         if (moved) {
-            strike(w);
+            sim_strike(w);
             revive(w);
             tick(w);
         }
@@ -431,7 +336,7 @@ static void run(world_t *w)
         if (!renewed && w->now_us >= FRESH_US) {
             renewed = true;
             for (size_t g = 0; g < GATEWAYS; g++)
-                stop_gateway(w, g, w->now_us);
+                sim_stop_gateway(w, g, w->now_us);
         }
     }
     if (!w->truth.violation[0])
@@ -482,7 +387,7 @@ static void end(world_t *w)
     w->figures->flushes += w->backend.flushes;
     for (size_t g = 0; g < GATEWAYS; g++)
         if (w->gateways[g].running)
-            stop_gateway(w, g, 0);
+            sim_stop_gateway(w, g, 0);
     sim_end_broker(w);
     fw_policies_destroy(&w->policies);
     sim_network_destroy(&w->network);
