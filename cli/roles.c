@@ -9,6 +9,7 @@
 #include "cli/address.h"
 #include "cli/link_security.h"
 #include "runtime/alloc.h"
+#include "runtime/link_metrics.h"
 #include "runtime/log.h"
 #include "runtime/zap.h"
 
@@ -121,7 +122,10 @@ static int start_admin(fw_process_t *self, fw_config_error_t *ret_error)
 static int start_zap(fw_process_t *self, fw_config_error_t *ret_error)
 {
     const char *const *peers = NULL;
-    if (!self->security || !(self->roles & FW_ROLE_BROKER))
+    if (!(self->roles & FW_ROLE_BROKER))
+        return 0;
+    (void)fw_link_metrics_make(self->metrics);
+    if (!self->security)
         return 0;
     if (fw_config_list(self->config, "security.peers", &peers) == 0)
         fw_log(FW_LOG_WARN, "security.peers is empty: nobody can connect to the broker; 'freshwire "

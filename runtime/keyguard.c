@@ -2,13 +2,13 @@
 #include "runtime/keyguard.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <uthash.h>
 
 #include "runtime/alloc.h"
 #include "runtime/cut.h"
+#include "runtime/link_metrics.h"
 #include "runtime/log.h"
 #include "runtime/socket.h"
 
@@ -33,29 +33,17 @@ struct fw_keyguard {
     fw_keyring_t *keyring;
     connection_t *connections;
     in_port_t ports[FW_DOMAINS]; /* 0 = unknown */
-    fw_counter_t *refused[FW_DOMAINS];
-    fw_counter_t *cut[FW_DOMAINS];
+    fw_link_metrics_t metrics;
     fw_log_limit_t logged;
 };
 
 fw_keyguard_t *fw_keyguard_new(const fw_security_t *security, fw_metrics_t *metrics)
 {
     fw_keyguard_t *self = fw_alloc(1, sizeof *self);
-    char labels[64];
     self->security = security;
     self->generation = fw_security_generation(security);
     self->keyring = fw_security_keyring(security);
-    for (int i = 0; i < FW_DOMAINS; i++) {
-        const char *door = fw_domain_name((fw_domain_t)i);
-        (void)snprintf(labels, sizeof labels, "door=\"%s\",reason=\"removed\"", door);
-        self->refused[i] =
-            fw_metrics_counter(metrics, "freshwire_links_refused_total",
-                               "Connections and messages refused because of their key.", labels);
-        (void)snprintf(labels, sizeof labels, "door=\"%s\"", door);
-        self->cut[i] =
-            fw_metrics_counter(metrics, "freshwire_links_cut_total",
-                               "Connections shut down because their key was removed.", labels);
-    }
+    self->metrics = fw_link_metrics_make(metrics);
     return self;
 }
 
@@ -88,7 +76,7 @@ static void cut(fw_keyguard_t *self, int fd, fw_domain_t domain, const char *key
     uint64_t suppressed = 0;
     if (!fw_cut(fd, self->ports[domain]))
         return;
-    fw_counter_add(self->cut[domain], 1);
+    fw_counter_add(self->metrics.cut[domain], 1);
     memcpy(shown, key, FW_KEY_SHOWN);
     if (fw_log_limited(&self->logged, now_ms, &suppressed))
         fw_log(FW_LOG_WARN, "connection cut: its key is not in security.peers any more",
@@ -142,7 +130,7 @@ int fw_keyguard_look(fw_keyguard_t *self, fw_domain_t domain, zmq_msg_t *frame, 
         return 0;
     }
     *ret_holder = NULL;
-    fw_counter_add(self->refused[domain], 1);
+    fw_counter_add(self->metrics.removed[domain], 1);
     if (fd >= 0)
         cut(self, fd, domain, key.size == FW_KEY_SIZE ? key.text : "(no key)", now_ms);
     return -EACCES;

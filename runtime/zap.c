@@ -2,7 +2,6 @@
 #include "runtime/zap.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <czmq.h>
@@ -11,6 +10,7 @@
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
 #include "runtime/context.h"
+#include "runtime/link_metrics.h"
 #include "runtime/log.h"
 #include "runtime/zap_request.h"
 
@@ -34,31 +34,9 @@ typedef struct {
     void *socket; /* ROUTER: unlike a REP it may leave what makes no sense unanswered */
     uint64_t generation;
     fw_keyring_t *keyring;
-    fw_counter_t *accepted[FW_DOMAINS];
-    fw_counter_t *refused[FW_DOMAINS][FW_VERDICTS]; /* NULL for who is admitted */
-    fw_counter_t *malformed;
+    fw_link_metrics_t metrics;
     fw_log_limit_t logged;
 } handler_t;
-
-static void make_metrics(handler_t *self, fw_metrics_t *metrics)
-{
-    static const char refused[] = "Connections and messages refused because of their key.";
-    char labels[64];
-    for (int domain = 0; domain < FW_DOMAINS; domain++) {
-        const char *door = fw_domain_name((fw_domain_t)domain);
-        (void)snprintf(labels, sizeof labels, "door=\"%s\"", door);
-        self->accepted[domain] = fw_metrics_counter(metrics, "freshwire_links_accepted_total",
-                                                    "Connections that showed a known key.", labels);
-        for (int verdict = FW_VERDICT_UNKNOWN_KEY; verdict < FW_VERDICTS; verdict++) {
-            (void)snprintf(labels, sizeof labels, "door=\"%s\",reason=\"%s\"", door,
-                           fw_verdict_name((fw_verdict_t)verdict));
-            self->refused[domain][verdict] =
-                fw_metrics_counter(metrics, "freshwire_links_refused_total", refused, labels);
-        }
-    }
-    self->malformed = fw_metrics_counter(metrics, "freshwire_links_refused_total", refused,
-                                         "door=\"none\",reason=\"malformed\"");
-}
 
 static void refresh(handler_t *self)
 {
@@ -116,12 +94,12 @@ static fw_zap_answer_t decide(handler_t *self, const fw_zap_request_t *request)
     fw_verdict_t verdict =
         fw_keyring_judge(self->keyring, request->domain, fw_text(request->key), &holder);
     if (verdict == FW_VERDICT_ADMITTED) {
-        fw_counter_add(self->accepted[request->domain], 1);
+        fw_counter_add(self->metrics.accepted[request->domain], 1);
         fw_log(FW_LOG_DEBUG, "connection accepted",
                FW_KV_TEXT("door", fw_domain_name(request->domain)),
                FW_KV_TEXT("peer", holder->name), FW_KV_TEXT("address", request->address));
     } else {
-        fw_counter_add(self->refused[request->domain][verdict], 1);
+        fw_counter_add(self->metrics.refused[request->domain][verdict], 1);
         log_refused(self, request, verdict, holder);
     }
     return fw_zap_answer(request, verdict);
@@ -140,7 +118,7 @@ static void on_question(handler_t *self, zmq_msg_t *parts, size_t count)
         with = decide(self, &request);
     } else {
         uint64_t suppressed = 0;
-        fw_counter_add(self->malformed, 1);
+        fw_counter_add(self->metrics.malformed, 1);
         if (fw_log_limited(&self->logged, fw_clock_ms(), &suppressed))
             fw_log(FW_LOG_WARN, "a question of ZeroMQ's makes no sense, refusing",
                    FW_KV_TEXT("detail", reason), FW_KV_UINT("suppressed", suppressed));
@@ -170,7 +148,7 @@ static bool serve_one(handler_t *self)
     if (count == kept && count >= 2 && zmq_msg_size(&parts[1]) == 0)
         on_question(self, parts, count);
     else if (count > 0)
-        fw_counter_add(self->malformed, 1);
+        fw_counter_add(self->metrics.malformed, 1);
     for (size_t i = 0; i < PARTS_MAX; i++)
         (void)zmq_msg_close(&parts[i]);
     return count > 0;
@@ -216,7 +194,7 @@ static void zap_actor(zsock_t *pipe, void *args)
         fw_actor_ready(pipe, result);
         return;
     }
-    make_metrics(&self, zap->metrics);
+    self.metrics = fw_link_metrics_make(zap->metrics);
     refresh(&self);
     fw_pulse_t *pulse = fw_health_pulse(zap->health, "zap");
     fw_actor_ready(pipe, 0);
