@@ -50,6 +50,7 @@ fw_broker_config_t fw_broker_defaults(void)
         .dedupe_bytes_max = (size_t)256 * 1024 * 1024,
         .beacon_interval_ms = 500,
         .subscriptions_max = 1000000,
+        .queue_bytes_max = (size_t)64 * 1024 * 1024,
         .dedupe_ms = INT64_C(5) * 60 * 1000,
         .dedupe_max = 500000,
         .history_events_max = 1024,
@@ -420,6 +421,7 @@ static void do_due(fw_broker_loop_t *self, schedule_t *schedule)
     if (schedule->descriptors_us <= self->now_us) {
         schedule->descriptors_us = self->now_us + POLL_MS_MAX * INT64_C(1000);
         fw_broker_watch_descriptors(self);
+        fw_broker_fit_queue(self);
     }
     if (schedule->look_us <= self->now_us) {
         schedule->look_us = self->now_us + SECOND_US;
@@ -459,7 +461,8 @@ static void goodbye_publisher(void *context, const fw_peer_t *publisher)
 }
 
 /* Fire-and-forget events that have come are taken; then their publishers see the link go, and keep
- * what they send for the next broker. With more than can be taken something is lost unseen. */
+ * what they send for the next broker. With more than can be taken, or with a hole, something may be
+ * lost unseen. */
 static void drain(fw_broker_loop_t *self)
 {
     int turns = 0;
@@ -468,7 +471,9 @@ static void drain(fw_broker_loop_t *self)
         return;
     while (turns < LAST_FIRE_TURNS_MAX && serve(self, self->fire, FW_DOOR_FIRE, false, on_fire))
         turns++;
-    if (turns == LAST_FIRE_TURNS_MAX)
+    fw_fire_gaps_stats_t stats;
+    fw_fire_gaps_stats(self->fire_gaps, &stats);
+    if (turns == LAST_FIRE_TURNS_MAX || stats.missing > 0)
         fw_core_leave_open(self->core);
     fw_handshakes_destroy(&self->handshakes[FW_DOOR_FIRE]);
     zsock_destroy(&self->fire);

@@ -26,6 +26,7 @@ typedef struct {
     uint32_t held_max;             /* events waiting in the barrier */
     uint32_t jobs_max; /* purges of events released unconfirmed; beyond it the cache is flushed */
     uint32_t beacon_interval_ms;
+    size_t queue_bytes_max;           /* of frames that wait for gateways that do not read, about */
     uint32_t subscriptions_max;       /* topics that one connection may subscribe to in a minute */
     size_t held_bytes_max;            /* their bytes */
     size_t jobs_bytes_max;            /* of those purges */

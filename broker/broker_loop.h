@@ -54,6 +54,9 @@ typedef struct {
     int64_t replay_filled_us;
     fw_subscriptions_t *subscriptions;
     in_port_t events_port; /* of the event link, 0 = not on TCP */
+    uint64_t sizes;        /* of the frames since the queue was fitted: their sum, */
+    uint64_t squares;      /* and the sum of their squares */
+    int queue_frames_max;  /* what is set */
     bool trims;            /* memory is to be given back to the system */
     int events_sender;     /* descriptor of the message at hand there; -1 inside this process */
     uint64_t beacon_number;
@@ -98,6 +101,8 @@ int fw_broker_send_job(void *loop, const fw_peer_t *worker, const fw_job_t *job)
 /* egress.c: the event link. */
 void fw_broker_deliver(void *loop, const fw_delivery_t *delivery);
 void fw_broker_beacon(fw_broker_loop_t *self);
+/* Fits how many frames may wait for one gateway to how large they are. */
+void fw_broker_fit_queue(fw_broker_loop_t *self);
 /* Leaves out a beacon's number, on which every gateway looks at all its positions. */
 void fw_broker_alarm(void *loop);
 void fw_broker_on_subscription(fw_broker_loop_t *self, fw_bytes_t frame);

@@ -4,6 +4,11 @@
 #include "broker/broker_loop.h"
 #include "proto/channel.h"
 
+enum {
+    QUEUE_FRAMES_MIN = 1000,
+    QUEUE_FRAMES_MAX = 100000,
+};
+
 static void send_frame(fw_broker_loop_t *self, fw_bytes_t frame)
 {
     if (fw_socket_send(self->events, frame) < 0) {
@@ -12,6 +17,28 @@ static void send_frame(fw_broker_loop_t *self, fw_bytes_t frame)
     }
     fw_counter_add(self->metrics.sent_frames, 1);
     fw_counter_add(self->metrics.sent_bytes, frame.size);
+    self->sizes += frame.size;
+    self->squares += (uint64_t)frame.size * frame.size;
+}
+
+/* ZeroMQ counts messages, memory is bytes. The size that counts is that of the frame that a byte is
+ * part of, on average: many small ones do not hide a few large ones, which another gateway may be
+ * subscribed to alone. */
+void fw_broker_fit_queue(fw_broker_loop_t *self)
+{
+    if (self->sizes == 0)
+        return;
+    uint64_t typical = self->squares / self->sizes;
+    uint64_t fits = self->config.queue_bytes_max / (typical + sizeof(zmq_msg_t));
+    int frames = fits > QUEUE_FRAMES_MAX   ? QUEUE_FRAMES_MAX
+                 : fits < QUEUE_FRAMES_MIN ? QUEUE_FRAMES_MIN
+                                           : (int)fits;
+    self->sizes = self->squares = 0;
+    int difference = frames - self->queue_frames_max;
+    if (difference > -frames / 4 && difference < frames / 4)
+        return;
+    self->queue_frames_max = frames;
+    zsock_set_sndhwm(self->events, frames);
 }
 
 void fw_broker_deliver(void *loop, const fw_delivery_t *delivery)

@@ -109,6 +109,7 @@ fw_broker_config_t fw_options_broker(const fw_config_t *config, const fw_endpoin
         .dedupe_bytes_max = bytes(config, "broker.dedupe_bytes_max"),
         .beacon_interval_ms = number32(config, "broker.beacon_interval"),
         .subscriptions_max = number32(config, "broker.subscriptions_max"),
+        .queue_bytes_max = bytes(config, "broker.queue_bytes_max"),
         .dedupe_ms = fw_config_number(config, "broker.dedupe_window"),
         .dedupe_max = number32(config, "broker.dedupe_max"),
         .history_events_max = number32(config, "broker.history_events_max"),
