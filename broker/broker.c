@@ -266,20 +266,22 @@ static int open_sockets(fw_broker_loop_t *self, fw_broker_endpoints_t *endpoints
     const fw_broker_config_t *config = &self->config;
     int result = open_socket(self, FW_SOCKET_XSUB_BIND, FW_DOOR_FIRE, config->fire_endpoints,
                              &self->fire, endpoints->fire, sizeof endpoints->fire);
-    if (result == 0)
+    if (result == 0) {
         result =
             open_socket(self, FW_SOCKET_ROUTER_BIND, FW_DOOR_PUBLISH, config->publish_endpoints,
                         &self->publish, endpoints->publish, sizeof endpoints->publish);
+    }
     if (result == 0)
         result = open_socket(self, FW_SOCKET_ROUTER_BIND, FW_DOOR_JOBS, config->jobs_endpoints,
                              &self->jobs, endpoints->jobs, sizeof endpoints->jobs);
     if (result == 0)
         result = open_socket(self, FW_SOCKET_XPUB_BIND, FW_DOOR_EVENTS, config->events_endpoints,
                              &self->events, endpoints->events, sizeof endpoints->events);
-    if (result == 0)
+    if (result == 0) {
         result =
             open_socket(self, FW_SOCKET_ROUTER_BIND, FW_DOOR_CONTROL, config->control_endpoints,
                         &self->control, endpoints->control, sizeof endpoints->control);
+    }
     return result;
 }
 

@@ -26,7 +26,7 @@ static in_port_t local_port(int fd)
         struct sockaddr any;
         struct sockaddr_in ipv4;
         struct sockaddr_in6 ipv6;
-    } address;
+    } address = {.any = {0}};
     socklen_t size = sizeof address;
     if (getsockname(fd, &address.any, &size) != 0)
         return 0;
