@@ -72,6 +72,7 @@ many_channels_t *many_channels_new(const many_channels_options_t *options)
     fw_uplink_options_t uplink = {.events_endpoint = options->events_endpoint,
                                   .control_endpoint = options->control_endpoint,
                                   .publish_endpoint = options->publish_endpoint,
+                                  .security = options->security,
                                   .loop = &self->loop,
                                   .hub = self->hub,
                                   .metrics = &self->metrics,

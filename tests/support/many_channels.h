@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "runtime/metrics.h"
+#include "runtime/security.h"
 
 typedef struct many_channels many_channels_t;
 
@@ -16,6 +17,7 @@ typedef struct {
     size_t channels;
     const char *events_endpoint, *control_endpoint, *publish_endpoint;
     fw_metrics_t *metrics;
+    const fw_security_t *security; /* NULL = none */
 } many_channels_options_t;
 
 /* NULL when an endpoint is none. Channel i is "room:<i>". */
