@@ -139,6 +139,7 @@ def test_broker_killed_at_random_moments_loses_nothing_without_a_word(rounds: in
         run.wait_accepted(20)
     verdict = run.conclude()
     assert verdict.counts["resets (epoch)"] + verdict.counts["resets (unconfirmed)"] > 0
+    run.check_purged(broker_died=True)
 
 
 def check_cache_epoch(how: str, before: bytes | None, after: bytes | None, run) -> None:
