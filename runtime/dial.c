@@ -23,8 +23,8 @@ struct fw_dial {
     size_t tried_count;
     bool unanswered;     /* the endpoint without a name was given out, and nobody answered since */
     unsigned server_key; /* grows when all that there is was tried */
-    address_t address; /* chosen last; "" before */
-    address_t good;    /* of the peer that answered last; "" = none yet */
+    address_t address;   /* chosen last; "" before */
+    address_t good;      /* of the peer that answered last; "" = none yet */
     char numeric[sizeof TCP + FW_ADDRESS_SIZE_MAX + sizeof "[]:65535"];
 };
 
