@@ -301,6 +301,38 @@ static void a_silent_name_server_holds_up_no_other_link_and_no_end(void **state)
     fw_resolve_with(NULL);
 }
 
+static int only_ipv6(void *context, const char *host, fw_addresses_t *ret_addresses)
+{
+    (void)context;
+    (void)host;
+    *ret_addresses = (fw_addresses_t){.count = 1, .text = {"::1"}};
+    return 0;
+}
+
+static void a_name_that_has_only_an_ipv6_address_is_found(void **state)
+{
+    (void)state;
+    static const fw_resolver_t resolver = {.look_up = only_ipv6};
+    fw_socket_settings_t settings = fw_socket_settings(FW_SOCKET_XSUB_BIND);
+    zsock_t *intake = NULL;
+    fw_fire_t *fire = NULL;
+    char endpoint[64];
+    if (fw_socket_open(&settings, "tcp://[::1]:*", &intake) != 0)
+        skip(); /* this machine has no IPv6 */
+    char *bound = fw_socket_endpoint(intake);
+    (void)snprintf(endpoint, sizeof endpoint, "tcp://broker.test%s", strrchr(bound, ':'));
+    fw_resolve_with(&resolver);
+    assert_int_equal(fw_fire_new(&(fw_fire_options_t){.endpoint = endpoint}, &fire), 0);
+    int64_t begin_ms = fw_clock_ms();
+    while (fw_fire_wait(fire, TURN_MS) != 0 && since(begin_ms) < PATIENCE_MS)
+        (void)zsock_events(intake);
+    assert_true(fw_fire_connected(fire));
+    fw_fire_destroy(&fire, 0);
+    zsock_destroy(&intake);
+    free(bound);
+    fw_resolve_with(NULL);
+}
+
 static void localhost_is_looked_up_and_found(void **state)
 {
     (void)state;
@@ -330,6 +362,7 @@ int main(void)
         cmocka_unit_test(a_fire_and_forget_link_finds_its_broker_again),
         cmocka_unit_test(a_link_tries_every_address_of_its_brokers_name),
         cmocka_unit_test(a_silent_name_server_holds_up_no_other_link_and_no_end),
+        cmocka_unit_test(a_name_that_has_only_an_ipv6_address_is_found),
         cmocka_unit_test(localhost_is_looked_up_and_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

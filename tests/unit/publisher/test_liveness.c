@@ -39,6 +39,22 @@ static void says_hello_every_second_until_welcome(void **state)
     assert_int_equal(fw_liveness_next(&self, 2200), FW_LIVENESS_SEND_PING);
 }
 
+static void asks_again_soon_while_the_address_is_looked_up(void **state)
+{
+    (void)state;
+    fw_liveness_t self = fw_liveness_make(3);
+    int64_t now_ms = 0;
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(fw_liveness_next(&self, now_ms), FW_LIVENESS_OPEN);
+        fw_liveness_opening(&self, now_ms);
+        assert_int_equal(fw_liveness_next(&self, now_ms), FW_LIVENESS_WAIT);
+        now_ms = fw_liveness_deadline_ms(&self);
+    }
+    assert_int_equal(now_ms, 1000 * FW_LIVENESS_OPENING_MS);
+    fw_liveness_opened(&self, now_ms);
+    assert_int_equal(fw_liveness_next(&self, now_ms), FW_LIVENESS_SEND_HELLO);
+}
+
 static void gives_up_a_socket_on_which_nothing_is_ever_heard(void **state)
 {
     (void)state;
@@ -128,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_hello_every_second_until_welcome),
+        cmocka_unit_test(asks_again_soon_while_the_address_is_looked_up),
         cmocka_unit_test(gives_up_a_socket_on_which_nothing_is_ever_heard),
         cmocka_unit_test(gives_up_a_link_that_fell_silent_and_waits_longer_each_time),
         cmocka_unit_test(any_valid_message_keeps_the_link),
