@@ -92,7 +92,10 @@ static const fw_command_t commands[] = {
      ARGUMENTS(role_arguments),
      .details = role_details,
      .examples = "  freshwire worker --broker-host broker.internal --worker-redis-url "
-                 "redis://cache.internal:6379",
+                 "redis://cache.internal:6379\n"
+                 "  freshwire worker --worker-redis-url "
+                 "sentinel://s1.internal,s2.internal,s3.internal/main\n"
+                 "  freshwire worker --worker-redis-url cluster://c1.internal,c2.internal",
      .run = fw_worker_command},
     {.name = "gateway",
      .summary = "run a gateway: browsers connect here",
@@ -136,6 +139,17 @@ static const fw_command_t commands[] = {
                  "  freshwire keys --public < broker.key",
      .unconfigured = true,
      .run = fw_keys_command},
+    {.name = "dead-letters",
+     .summary = "show, or take out, purges that Redis refused for good",
+     .word = "WHAT",
+     .words = "list|take",
+     .details =
+         "Prints one event per line, the oldest first, which purges the same and is shown to "
+         "nobody: what\n"
+         "'freshwire publish --stdin' takes. take also removes them, after each was printed.",
+     .examples = "  freshwire dead-letters list | jq .data.reason\n"
+                 "  freshwire dead-letters take | freshwire publish --stdin",
+     .run = fw_dead_letters_command},
     {.name = "config",
      .summary = "check, print or document the configuration",
      .word = "WHAT",

@@ -132,7 +132,8 @@ static const fw_option_t table[] = {
          "The broker may listen without keys on addresses that other machines reach."),
 
     SECRET("worker.redis_url", "redis://127.0.0.1:6379",
-           "The cache to purge: redis://[[user]:password@]host[:port][/database] or unix:///path."),
+           "Redis to purge: redis://[user:password@]host:port[/db], unix:///path, "
+           "sentinel://host,host/name or cluster://host,host; several, separated by spaces."),
     TEXT("worker.namespace", "fw",
          "Prefix of the cache's keys: <namespace>:c:<key> and <namespace>:t:<tag>."),
     NUMBER("worker.actors", "2", 1, FW_WORKERS_ACTORS_MAX,

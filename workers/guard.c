@@ -51,6 +51,11 @@ static const char beat_script[] =
     "end "
     "return others";
 
+static const char distrust_script[] =
+    "local value = redis.pcall('GETRANGE', KEYS[1], -8, -1) "
+    "if value ~= ' running' then redis.call('UNLINK', KEYS[1]) end "
+    "return 1";
+
 /* One server, known by a key that it holds. */
 typedef struct {
     fw_guard_t *guard;
@@ -103,10 +108,9 @@ void fw_guard_after(fw_guard_t *self, const fw_purge_job_t *job)
 
 /* ---- repair */
 
-static void on_repaired(void *owner, fw_purge_job_t *job)
+static void part_done(place_t *place, bool good)
 {
-    place_t *place = owner;
-    place->failed |= job->status != FW_PURGE_DONE;
+    place->failed |= !good;
     if (--place->pending > 0) {
         return;
     }
@@ -114,6 +118,31 @@ static void on_repaired(void *owner, fw_purge_job_t *job)
     place->force = !place->failed;
     place->forget &= place->force;
     place->next_ms = place->failed ? fw_clock_ms() + FW_GUARD_RETRY_MS : 0;
+}
+
+static void on_repaired(void *owner, fw_purge_job_t *job)
+{
+    part_done(owner, job->status == FW_PURGE_DONE);
+}
+
+static void on_distrusted(void *context, size_t index, const redisReply *reply)
+{
+    (void)index;
+    part_done(context, reply && reply->type != REDIS_REPLY_ERROR);
+}
+
+/* A record that calls the cache clean may be an older one now, while a broker is running that owes
+ * purges. One that says "running" promises nothing and may stay. */
+static void distrust_record(place_t *place)
+{
+    fw_guard_t *self = place->guard;
+    const char *argv[] = {"EVAL", distrust_script, "1", self->record_key};
+    const size_t sizes[] = {4, sizeof(distrust_script) - 1, 1, strlen(self->record_key)};
+    place->pending++;
+    if (fw_redis_pool_call(self->config.pool, fw_text(self->record_key), 4, argv, sizes,
+                           on_distrusted, place, 0) != 0) {
+        part_done(place, false);
+    }
 }
 
 static void give(place_t *place, fw_purge_job_t *job)
@@ -133,8 +162,7 @@ static void begin_repair(place_t *place)
 static void end_of_jobs(place_t *place)
 {
     fw_redis_pool_run(place->guard->config.pool);
-    fw_purge_job_t last = {.status = FW_PURGE_DONE};
-    on_repaired(place, &last);
+    part_done(place, true);
 }
 
 /* Invalidates everything. */
@@ -142,13 +170,13 @@ static void flush(place_t *place, const char *reason)
 {
     fw_guard_t *self = place->guard;
     const fw_text_t epoch = fw_text(self->epoch_key);
-    const fw_text_t record = fw_text(self->record_key);
     fw_counter_add(self->config.metrics->lineage_flushed, 1);
     fw_log(FW_LOG_WARN, "bumping the epoch of the cache", FW_KV_TEXT("reason", reason),
            FW_KV_TEXT("mark", place->key));
     begin_repair(place);
+    distrust_record(place);
     place->pending++;
-    give(place, fw_purge_job_of(&record, 1, &epoch, 1));
+    give(place, fw_purge_job_of(NULL, 0, &epoch, 1));
     end_of_jobs(place);
 }
 
@@ -156,11 +184,9 @@ static void flush(place_t *place, const char *reason)
 static void purge_again(place_t *place, uint64_t since)
 {
     fw_guard_t *self = place->guard;
-    const fw_text_t record = fw_text(self->record_key);
     size_t count = 0;
     begin_repair(place);
-    place->pending++;
-    give(place, fw_purge_job_of(&record, 1, NULL, 0));
+    distrust_record(place);
     const fw_purge_job_t *entry;
     while ((entry = fw_purge_log_next(self->log, &since))) {
         place->pending++;

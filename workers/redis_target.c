@@ -7,6 +7,7 @@
 #include "runtime/alloc.h"
 #include "runtime/random.h"
 #include "workers/cache_record.h"
+#include "workers/dead_letters.h"
 #include "workers/guard.h"
 #include "workers/sweep_queue.h"
 
@@ -28,6 +29,9 @@ static void finish(void *context, fw_purge_job_t **job_p)
     fw_redis_target_t *self = context;
     fw_purge_job_t *job = *job_p;
     fw_guard_after(self->guard, job);
+    if (job->status == FW_PURGE_REFUSED && job->action == FW_CACHE_NONE) {
+        fw_dead_letters_add(self->pool, self->config.config->name_space, job);
+    }
     if (job->on_decided) {
         job->on_decided(job->owner, job);
         fw_purge_job_destroy(job_p);

@@ -42,10 +42,10 @@ def test_every_option_in_the_documents_exists(root: Path, freshwire: str) -> Non
 
 
 def test_every_command_in_the_documents_exists(root: Path, freshwire: str) -> None:
-    known = set(re.findall(r"^  ([a-z]+) ", run(freshwire, "help"), re.MULTILINE)) | {"help"}
+    known = set(re.findall(r"^  ([a-z-]+) ", run(freshwire, "help"), re.MULTILINE)) | {"help"}
     assert {"broker", "worker", "gateway", "all"} <= known
     for page in pages(root):
-        for name in re.findall(r"^(?:build/release/)?freshwire ([a-z]+)", page.read_text(), re.MULTILINE):
+        for name in re.findall(r"^(?:build/release/)?freshwire ([a-z-]+)", page.read_text(), re.MULTILINE):
             assert name in known, f"{page.name}: freshwire {name}"
 
 

@@ -82,7 +82,7 @@ static void an_old_data_file_is_purged_again(void **state)
     fw_worker_world_start(world);
     do_until_done(world, "a", "t");
     fw_redis_do(world->redis, "SET a old");
-    fw_redis_do(world->redis, "SET fw:broker x");
+    fw_redis_do(world->redis, "SET fw:broker %s", "0123456789abcdef0123456789abcdef clean");
     uint64_t before = number_at(world->redis, "fw:t:t");
     await_next_mark(world);
     fw_redis_do(world->redis, "SAVE");
@@ -115,6 +115,15 @@ static void a_data_file_from_before_this_worker_flushes(void **state)
     fw_worker_world_await_mark(world);
     assert_true(number_at(world->redis, "fw:epoch") > 5);
     assert_int_equal(fw_counter_value(world->series.lineage_replayed), 0);
+}
+
+static void a_record_that_promises_nothing_stays(void **state)
+{
+    fw_worker_world_t *world = *state;
+    fw_redis_do(world->redis, "SET fw:broker %s", "0123456789abcdef0123456789abcdef running");
+    fw_worker_world_start(world);
+    assert_int_equal(flushes(world), 1);
+    assert_int_equal(fw_redis_integer(world->redis, "EXISTS fw:broker"), 1);
 }
 
 static void a_complete_journal_flushes_nothing(void **state)
@@ -228,6 +237,7 @@ int main(void)
         WORLD_TEST(a_first_worker_trusts_nothing_and_a_second_one_trusts_the_first),
         WORLD_TEST(an_old_data_file_is_purged_again),
         WORLD_TEST(a_data_file_from_before_this_worker_flushes),
+        WORLD_TEST(a_record_that_promises_nothing_stays),
         WORLD_TEST(a_complete_journal_flushes_nothing),
         WORLD_TEST(a_redis_that_was_emptied_is_flushed),
         WORLD_TEST(a_worker_that_is_missed_after_a_failover_flushes_once),

@@ -1,5 +1,6 @@
 /* test_workers_redis.c - Redis gone, full, read-only, forgetful: no job is called done that is not.
  * SPDX-License-Identifier: MPL-2.0 */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -12,6 +13,7 @@
 
 #include "runtime/clock.h"
 #include "tests/support/worker_world.h"
+#include "workers/dead_letters.h"
 
 static void reconnect_test(fw_worker_world_t *world)
 {
@@ -181,6 +183,52 @@ static void a_forbidden_key_fails_its_own_job_only(void **state)
     assert_int_equal(fw_counter_value(world->series.jobs[FW_OUTCOME_REFUSED]), 1);
 }
 
+typedef struct {
+    size_t count;
+    char last[512];
+} letters_t;
+
+static void on_letter(void *context, fw_text_t letter)
+{
+    letters_t *letters = context;
+    letters->count++;
+    (void)snprintf(letters->last, sizeof(letters->last), "%s", letter.text);
+}
+
+static void what_is_refused_for_good_is_kept_to_be_done_again(void **state)
+{
+    fw_worker_world_t *world = *state;
+    const char *reason = NULL;
+    letters_t letters = {0};
+    assert_int_equal(
+        fw_dead_letters_read("http://x", "fw", 100, false, on_letter, &letters, &reason), -EINVAL);
+    assert_int_equal(
+        fw_dead_letters_read("redis://127.0.0.1:1", "fw", 100, false, on_letter, &letters, &reason),
+        -ETIMEDOUT);
+    const char *url = fw_redis_fixture_url(world->server);
+    fw_worker_world_start(world);
+    for (uint64_t i = 0; i < 3; i++) {
+        char pattern[16];
+        (void)snprintf(pattern, sizeof(pattern), "%llu*", (unsigned long long)i);
+        assert_false(fw_worker_world_do(world, i, "a\"b", "t", pattern).done);
+    }
+    int64_t deadline_ms = fw_clock_ms() + FW_PATIENCE_MS;
+    while (fw_redis_integer(world->redis, "LLEN fw:dead") < 3) {
+        assert_true(fw_clock_ms() < deadline_ms);
+        (void)fw_job_broker_serve(world->broker, 10);
+    }
+    assert_int_equal(
+        fw_dead_letters_read(url, "fw", FW_PATIENCE_MS, false, on_letter, &letters, &reason), 0);
+    assert_int_equal(letters.count, 3);
+    assert_non_null(strstr(letters.last, "\"keys\":[\"a\\\"b\"],\"tags\":[\"t\"],"
+                                         "\"patterns\":[\"2*\"]"));
+    assert_non_null(strstr(letters.last, "\"reason\":\"a pattern must begin with 3"));
+    assert_int_equal(
+        fw_dead_letters_read(url, "fw", FW_PATIENCE_MS, true, on_letter, &letters, &reason), 0);
+    assert_int_equal(letters.count, 6);
+    assert_int_equal(fw_redis_integer(world->redis, "LLEN fw:dead"), 0);
+}
+
 static void a_wrong_password_is_counted_and_tried_again(void **state)
 {
     fw_worker_world_t *world = *state;
@@ -240,6 +288,7 @@ int main(void)
         WORLD_TEST(a_full_redis_loses_the_stamp_which_invalidates_as_well),
         WORLD_TEST(a_replica_is_left_for_the_primary),
         WORLD_TEST(a_forbidden_key_fails_its_own_job_only),
+        WORLD_TEST(what_is_refused_for_good_is_kept_to_be_done_again),
         WORLD_TEST(a_wrong_password_is_counted_and_tried_again),
         WORLD_TEST(a_host_name_and_a_database_are_understood),
         WORLD_TEST(an_unknown_host_name_is_tried_again),
