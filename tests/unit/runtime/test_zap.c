@@ -1,10 +1,12 @@
 /* test_zap.c - links with keys, over real sockets.   SPDX-License-Identifier: MPL-2.0 */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -14,7 +16,7 @@
 #include "runtime/socket.h"
 #include "runtime/zap.h"
 
-enum { DEADLINE_MS = 10000, SILENCE_MS = 700 };
+enum { DEADLINE_MS = 10000, SILENCE_MS = 700, FILLERS_MAX = 8 };
 
 typedef struct {
     keys_t broker, worker, gateway, stranger;
@@ -323,6 +325,68 @@ static void a_key_that_is_removed_loses_its_connection_and_no_other_does(void **
     close_links(&links);
 }
 
+/* Two connections of different keys, one after the other, by the same descriptor; frames get a
+ * message of each. */
+static void take_turns(fixture_t *f, links_t *links, zmq_msg_t frames[2])
+{
+    int64_t give_up_ms = fw_clock_ms() + DEADLINE_MS;
+    zsock_destroy(&links->new_link);
+    assert_true(reaches(links->old_link, f->bound, DEADLINE_MS, &frames[0]));
+    zsock_destroy(&links->old_link);
+    for (int attempt = 0;; attempt++) {
+        int fillers[FILLERS_MAX];
+        int count = attempt % FILLERS_MAX;
+        assert_true(fw_clock_ms() < give_up_ms);
+        zsock_destroy(&links->new_link);
+        (void)zmq_poll(NULL, 0, 5);
+        /* Numbers are given out from below: so many are skipped. */
+        for (int i = 0; i < count; i++)
+            fillers[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        links->new_link = join_door(links->new_key, 0, f->endpoint);
+        do
+            assert_true(reaches(links->new_link, f->bound, DEADLINE_MS, &frames[1]));
+        while (strcmp(fw_socket_user(&frames[1]).text, f->stranger.public_key) != 0);
+        for (int i = 0; i < count; i++)
+            (void)close(fillers[i]);
+        if (zmq_msg_get(&frames[1], ZMQ_SRCFD) == zmq_msg_get(&frames[0], ZMQ_SRCFD))
+            return;
+    }
+}
+
+/* How many are cut when the first key is removed, if the second came so much later. */
+static uint64_t cut_after_turns(fixture_t *f, int64_t later_ms)
+{
+    links_t links = open_links(f);
+    const char *peers[] = {keys_rule(&f->stranger, "w", "worker", "")};
+    fw_config_error_t error;
+    const fw_holder_t *holder = NULL;
+    const int64_t now_ms = fw_clock_ms();
+    zmq_msg_t frames[2];
+    for (size_t i = 0; i < 2; i++)
+        (void)zmq_msg_init(&frames[i]);
+    take_turns(f, &links, frames);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(fw_keyguard_look(links.guard, FW_DOMAIN_JOBS, &frames[i],
+                                          now_ms + i * later_ms, &holder),
+                         0);
+    assert_int_equal(fw_security_replace_peers(f->security, peers, 1, &error), 0);
+    fw_keyguard_refresh(links.guard, now_ms + later_ms);
+    for (size_t i = 0; i < 2; i++)
+        (void)zmq_msg_close(&frames[i]);
+    close_links(&links);
+    return cuts(f);
+}
+
+static void a_connection_that_came_right_after_one_of_a_removed_key_is_cut_to_be_sure(void **state)
+{
+    assert_int_equal(cut_after_turns(*state, FW_KEYGUARD_OVERLAP_MS - 1), 1);
+}
+
+static void a_connection_that_came_later_is_not(void **state)
+{
+    assert_int_equal(cut_after_turns(*state, FW_KEYGUARD_OVERLAP_MS), 0);
+}
+
 static void a_message_of_a_removed_key_is_refused_and_cuts_its_connection(void **state)
 {
     fixture_t *f = *state;
@@ -384,6 +448,8 @@ int main(void)
         TEST(a_key_that_is_added_gets_in_by_the_connection_that_was_refused),
         TEST(with_two_server_keys_one_of_them_is_the_brokers),
         TEST(a_key_that_is_removed_loses_its_connection_and_no_other_does),
+        TEST(a_connection_that_came_right_after_one_of_a_removed_key_is_cut_to_be_sure),
+        TEST(a_connection_that_came_later_is_not),
         TEST(a_message_of_a_removed_key_is_refused_and_cuts_its_connection),
         TEST(a_socket_in_this_process_needs_no_key),
     };
