@@ -149,7 +149,6 @@ OUTCOMES = ("complete", "reset")
 # ---- Subscriptions without end
 
 
-@pytest.mark.nightly
 def topic(number: int, kind: str) -> bytes:
     """A room's topic as gateways make them (33 million there are), or something that leads nowhere."""
     if kind == "foreign":
@@ -160,6 +159,7 @@ def topic(number: int, kind: str) -> bytes:
 ALPHABET = b"0123456789abcdefghjkmnpqrstvwxyz"
 
 
+@pytest.mark.nightly
 @pytest.mark.fault(45)
 @pytest.mark.parametrize("kind", ["foreign", "of rooms"])
 def test_subscriber_with_more_topics_than_anybody_needs_is_bounded(kind: str, cluster, make_run, step) -> None:
