@@ -49,7 +49,7 @@ fw_broker_config_t fw_broker_defaults(void)
         .jobs_bytes_max = (size_t)256 * 1024 * 1024,
         .dedupe_bytes_max = (size_t)256 * 1024 * 1024,
         .beacon_interval_ms = 500,
-        .subscriptions_max = 1000000,
+        .subscriptions_max = 250000,
         .queue_bytes_max = (size_t)64 * 1024 * 1024,
         .dedupe_ms = INT64_C(5) * 60 * 1000,
         .dedupe_max = 500000,

@@ -101,7 +101,7 @@ static const fw_option_t table[] = {
     BYTES("broker.queue_bytes_max", "64MiB", MIB, 64 * GIB,
           "Bytes, about, that may wait for one gateway that does not read; beyond, it misses events "
           "and has them replayed."),
-    NUMBER("broker.subscriptions_max", "1000000", 1000, 100000000,
+    NUMBER("broker.subscriptions_max", "250000", 1000, 100000000,
            "Topics that one connection of the event link may subscribe to in a minute; beyond, it "
            "is cut."),
     DURATION("broker.dedupe_window", "5m", SECOND, 24 * HOUR,
