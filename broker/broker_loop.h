@@ -57,6 +57,7 @@ typedef struct {
     uint64_t sizes;        /* of the frames since the queue was fitted: their sum, */
     uint64_t squares;      /* and the sum of their squares */
     int queue_frames_max;  /* what is set */
+    uint64_t unsubscribed; /* topics that nobody needs any more */
     bool trims;            /* memory is to be given back to the system */
     int events_sender;     /* descriptor of the message at hand there; -1 inside this process */
     uint64_t beacon_number;

@@ -7,6 +7,7 @@
 enum {
     QUEUE_FRAMES_MIN = 1000,
     QUEUE_FRAMES_MAX = 100000,
+    UNSUBSCRIBED_TRIM = 10000, /* topics that went: their memory is worth giving back */
 };
 
 static void send_frame(fw_broker_loop_t *self, fw_bytes_t frame)
@@ -84,8 +85,10 @@ void fw_broker_on_subscription(fw_broker_loop_t *self, fw_bytes_t frame)
         return;
     }
     fw_bytes_t topic = {frame.data + 1, frame.size - 1};
-    if (frame.data[0] == 0)
+    if (frame.data[0] == 0) {
+        self->trims |= ++self->unsubscribed % UNSUBSCRIBED_TRIM == 0;
         return;
+    }
     fw_topic_kind_t kind = fw_topic_kind(topic);
     if (self->events_sender >= 0 &&
         !fw_subscriptions_add(self->subscriptions, self->events_sender, kind, self->now_us / 1000))
