@@ -3,8 +3,8 @@
 
 #include <assert.h>
 
-#include "broker/hash.h"
 #include "runtime/alloc.h"
+#include "runtime/hash.h"
 
 /* Of one channel; exists only while something is held in it. */
 struct fw_barrier_queue {

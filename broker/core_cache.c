@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "broker/core_internal.h"
-#include "broker/hash.h"
 #include "runtime/alloc.h"
+#include "runtime/hash.h"
 
 enum { LOSSES_MAX = 64 };
 

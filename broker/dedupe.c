@@ -3,8 +3,8 @@
 
 #include <assert.h>
 
-#include "broker/hash.h"
 #include "runtime/alloc.h"
+#include "runtime/hash.h"
 
 typedef struct item {
     fw_dedupe_entry_t entry; /* first: an entry pointer is an item pointer */

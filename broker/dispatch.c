@@ -3,9 +3,9 @@
 
 #include <assert.h>
 
-#include "broker/hash.h"
 #include "broker/timers.h"
 #include "runtime/alloc.h"
+#include "runtime/hash.h"
 
 enum {
     HOLDERS_MAX = 2,

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/hash.h"
 #include "runtime/alloc.h"
+#include "runtime/hash.h"
 
 /* Numbers that have not come: first to first + count - 1. */
 typedef struct {

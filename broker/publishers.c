@@ -3,8 +3,8 @@
 
 #include <assert.h>
 
-#include "broker/hash.h"
 #include "runtime/alloc.h"
+#include "runtime/hash.h"
 
 typedef struct publisher {
     UT_hash_handle hh;

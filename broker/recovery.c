@@ -3,9 +3,9 @@
 #include <errno.h>
 
 #include "broker/broker_loop.h"
-#include "broker/hash.h"
 #include "proto/channel.h"
 #include "runtime/alloc.h"
+#include "runtime/hash.h"
 
 enum {
     REPLAY_BYTES_MAX = 4 * 1024 * 1024, /* of one answer; gateways accept 8 MiB */

@@ -4,9 +4,9 @@
 #include <assert.h>
 #include <errno.h>
 
-#include "broker/hash.h"
 #include "proto/wildcard.h"
 #include "runtime/alloc.h"
+#include "runtime/hash.h"
 
 enum {
     BUCKETS = 65536,

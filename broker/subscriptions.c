@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/hash.h"
 #include "proto/channel.h"
 #include "runtime/alloc.h"
+#include "runtime/hash.h"
 
 /* There are as many as descriptors. */
 typedef struct {

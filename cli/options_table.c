@@ -98,9 +98,10 @@ static const fw_option_t table[] = {
            "flush the cache, or only count it."),
     DURATION("broker.beacon_interval", "500ms", 50, 5 * SECOND,
              "Between beacons, by which gateways notice a lost link."),
-    BYTES("broker.queue_bytes_max", "64MiB", MIB, 64 * GIB,
-          "Bytes, about, that may wait for one gateway that does not read; beyond, it misses events "
-          "and has them replayed."),
+    BYTES(
+        "broker.queue_bytes_max", "64MiB", MIB, 64 * GIB,
+        "Bytes, about, that may wait for one gateway that does not read; beyond, it misses events "
+        "and has them replayed."),
     NUMBER("broker.subscriptions_max", "250000", 1000, 100000000,
            "Topics that one connection of the event link may subscribe to in a minute; beyond, it "
            "is cut."),

@@ -26,17 +26,17 @@ typedef struct {
     bool anonymous;        /* sessions without a token may use /ws */
     uint32_t sessions_max; /* per shard */
     uint32_t channels_per_session_max;
-    uint32_t message_bytes_max;   /* one inbound WebSocket message */
-    uint32_t ring_events_max;     /* per channel */
-    size_t ring_bytes_max;        /* per channel */
-    size_t rings_bytes_max;       /* all channels of a shard */
-    int64_t linger_ms;            /* a channel nobody shows is kept for so long */
-    int64_t hello_ms;             /* deadline for fw.hello */
-    int64_t ping_ms;              /* between pings */
-    int64_t pong_ms;              /* then a silent session is closed */
-    int64_t drain_delay_ms;       /* unready, still serving */
-    int64_t drain_window_ms;      /* sessions are closed over this time */
-    uint32_t reconnect_window_ms; /* told to clients */
+    uint32_t message_bytes_max;    /* one inbound WebSocket message */
+    uint32_t ring_events_max;      /* per channel */
+    size_t ring_bytes_max;         /* per channel */
+    size_t rings_bytes_max;        /* all channels of a shard */
+    int64_t linger_ms;             /* a channel nobody shows is kept for so long */
+    int64_t hello_ms;              /* deadline for fw.hello */
+    int64_t ping_ms;               /* between pings */
+    int64_t pong_ms;               /* then a silent session is closed */
+    int64_t drain_delay_ms;        /* unready, still serving */
+    int64_t drain_window_ms;       /* sessions are closed over this time */
+    uint32_t reconnect_window_ms;  /* told to clients */
     const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
 } fw_gateway_config_t;
 

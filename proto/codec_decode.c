@@ -265,8 +265,8 @@ static int decode_job(fw_arena_t *arena, const void *message, fw_message_t *to,
     const Freshwire__V1__Job *from = message;
     if (from->cache_action < FRESHWIRE__V1__CACHE_ACTION__CACHE_ACTION_UNSPECIFIED ||
         from->cache_action > FRESHWIRE__V1__CACHE_ACTION__CACHE_ACTION_FLUSH)
-        return refuse_value("job.cache_action", "is not an action", 0,
-                            (uint32_t)from->cache_action, ret_refusal);
+        return refuse_value("job.cache_action", "is not an action", 0, (uint32_t)from->cache_action,
+                            ret_refusal);
     to->kind = FW_MESSAGE_JOB;
     to->job = (fw_job_t){from->job_id,
                          from->attempt,

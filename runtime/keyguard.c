@@ -4,10 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include <uthash.h>
-
 #include "runtime/alloc.h"
 #include "runtime/cut.h"
+#include "runtime/hash.h"
 #include "runtime/link_metrics.h"
 #include "runtime/log.h"
 #include "runtime/socket.h"

@@ -262,9 +262,8 @@ static void keeps_every_field_of_every_sample(void **state)
 static void has_a_sample_of_every_message_on_every_link(void **state)
 {
     static const unsigned expected[] = {
-        [FW_LINK_PUBLISHER_UP] =
-            1 << FW_MESSAGE_HELLO | 1 << FW_MESSAGE_PUBLISH | 1 << FW_MESSAGE_PING |
-            1 << FW_MESSAGE_FIRE_MARK,
+        [FW_LINK_PUBLISHER_UP] = 1 << FW_MESSAGE_HELLO | 1 << FW_MESSAGE_PUBLISH |
+                                 1 << FW_MESSAGE_PING | 1 << FW_MESSAGE_FIRE_MARK,
         [FW_LINK_PUBLISHER_DOWN] = 1 << FW_MESSAGE_WELCOME | 1 << FW_MESSAGE_PUBLISH_ACK |
                                    1 << FW_MESSAGE_PONG | 1 << FW_MESSAGE_REFUSAL |
                                    1 << FW_MESSAGE_FIRE_MISSING,
