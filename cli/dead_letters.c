@@ -1,5 +1,5 @@
-/* dead_letters.c - freshwire dead-letters: purges that could not be done. SPDX-License-Identifier:
- * MPL-2.0 */
+/* dead_letters.c - freshwire dead-letters: purges that could not be done.
+ * SPDX-License-Identifier: MPL-2.0 */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

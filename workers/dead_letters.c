@@ -1,5 +1,5 @@
-/* dead_letters.c - purges that can never be done, kept for a person.   SPDX-License-Identifier:
- * MPL-2.0 */
+/* dead_letters.c - purges that can never be done, kept for a person.
+ * SPDX-License-Identifier: MPL-2.0 */
 #include "workers/dead_letters.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
-/* dead_letters.h - purges that can never be done, kept for a person.   SPDX-License-Identifier:
- * MPL-2.0 A job that Redis refuses for good (a key that the worker's user may not touch, a pattern
+/* dead_letters.h - purges that can never be done, kept for a person.
+ * SPDX-License-Identifier: MPL-2.0
+ * A job that Redis refuses for good (a key that the worker's user may not touch, a pattern
  * without enough of a beginning) has been released to browsers as unconfirmed, and will not be
  * tried again. What it asked for is kept in the list "<name space>:dead", as events that purge the
  * same and nothing else: "freshwire publish --stdin" takes them as they are. */

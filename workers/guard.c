@@ -1,5 +1,5 @@
-/* guard.c - notices that Redis lost purges, and purges them again.   SPDX-License-Identifier:
- * MPL-2.0 */
+/* guard.c - notices that Redis lost purges, and purges them again.
+ * SPDX-License-Identifier: MPL-2.0 */
 #include "workers/guard.h"
 
 #include <assert.h>

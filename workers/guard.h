@@ -1,10 +1,11 @@
-/* guard.h - notices that Redis lost purges, and purges them again.   SPDX-License-Identifier:
- * MPL-2.0 Owned by the thread of its pool. Keeps a log of the last FW_GUARD_AGE_MS of purges and,
- * once a second and after every new connection, a mark at each server (see lineage.h). What a
- * server lost by a failover or a restart is purged again; when the log does not reach back so far,
- * or nobody can tell, the epoch of the cache is bumped. Either way the record of the broker is
- * removed, because that may be an older one now. A server of a cluster has its mark in a slot of
- * its own. */
+/* guard.h - notices that Redis lost purges, and purges them again.
+ * SPDX-License-Identifier: MPL-2.0
+ * Owned by the thread of its pool. Keeps a log of the last FW_GUARD_AGE_MS of purges and, once a
+ * second and after every new connection, a mark at each server (see lineage.h). What a server lost
+ * by a failover or a restart is purged again; when the log does not reach back so far, or nobody
+ * can tell, the epoch of the cache is bumped. Either way a record that calls the cache clean is
+ * removed, because it may be an older one now. A server of a cluster has its mark in a slot of its
+ * own. */
 #pragma once
 
 #include "workers/redis_pool.h"

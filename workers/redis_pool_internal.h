@@ -1,5 +1,5 @@
-/* redis_pool_internal.h - what redis_pool.c and redis_cluster.c share.   SPDX-License-Identifier:
- * MPL-2.0 */
+/* redis_pool_internal.h - what redis_pool.c and redis_cluster.c share.
+ * SPDX-License-Identifier: MPL-2.0 */
 #pragma once
 
 #include "workers/purge_pipeline.h"

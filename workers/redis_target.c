@@ -1,5 +1,5 @@
-/* redis_target.c - one Redis that is to be purged, whatever its shape.   SPDX-License-Identifier:
- * MPL-2.0 */
+/* redis_target.c - one Redis that is to be purged, whatever its shape.
+ * SPDX-License-Identifier: MPL-2.0 */
 #include "workers/redis_target.h"
 
 #include <stdlib.h>

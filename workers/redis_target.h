@@ -1,5 +1,6 @@
-/* redis_target.h - one Redis that is to be purged, whatever its shape.   SPDX-License-Identifier:
- * MPL-2.0 Owned by the thread of its loop. Does whole jobs: keys and tags by a pool, what concerns
+/* redis_target.h - one Redis that is to be purged, whatever its shape.
+ * SPDX-License-Identifier: MPL-2.0
+ * Owned by the thread of its loop. Does whole jobs: keys and tags by a pool, what concerns
  * the cache as a whole, and patterns by sweeps. */
 #pragma once
 

@@ -1,5 +1,5 @@
-/* test_workers_purge.c - a job is answered when Redis has purged.   SPDX-License-Identifier:
- * MPL-2.0 */
+/* test_workers_purge.c - a job is answered when Redis has purged.
+ * SPDX-License-Identifier: MPL-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

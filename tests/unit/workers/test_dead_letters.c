@@ -1,5 +1,5 @@
-/* test_dead_letters.c - a refused job as events that purge the same.   SPDX-License-Identifier:
- * MPL-2.0 */
+/* test_dead_letters.c - a refused job as events that purge the same.
+ * SPDX-License-Identifier: MPL-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

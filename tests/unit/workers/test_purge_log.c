@@ -1,5 +1,5 @@
-/* test_purge_log.c - what was purged lately is remembered, within bounds. SPDX-License-Identifier:
- * MPL-2.0 */
+/* test_purge_log.c - what was purged lately is remembered, within bounds.
+ * SPDX-License-Identifier: MPL-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

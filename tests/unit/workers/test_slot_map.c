@@ -1,5 +1,5 @@
-/* test_slot_map.c - which server of a Redis Cluster holds which key.   SPDX-License-Identifier:
- * MPL-2.0 */
+/* test_slot_map.c - which server of a Redis Cluster holds which key.
+ * SPDX-License-Identifier: MPL-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
