@@ -35,6 +35,9 @@ def test_the_list_of_options_is_the_one_the_binary_prints(root: Path, freshwire:
 def test_every_option_in_the_documents_exists(root: Path, freshwire: str) -> None:
     documented = run(freshwire, "config", "doc")
     variables = set(re.findall(r"FRESHWIRE_[A-Z0-9_]+", documented))
+    for source in sorted((root / "tests").rglob("*")):  # what only tests read
+        if source.suffix in {".c", ".py"}:
+            variables |= set(re.findall(r"""["'](FRESHWIRE_[A-Z0-9_]+)["']""", source.read_text()))
     for page in pages(root):
         for name in re.findall(r"FRESHWIRE_[A-Z0-9_]+", page.read_text()):
             plain = name.removesuffix("_FILE")
