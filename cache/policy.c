@@ -47,7 +47,7 @@ const char *fw_cache_control_write(const fw_cache_control_t *self, const char *p
                                    char value[FW_CACHE_CONTROL_SIZE])
 {
     if (has_part(path, self->live, self->live_count)) {
-        (void)snprintf(value, FW_CACHE_CONTROL_SIZE, "private, no-cache");
+        (void)snprintf(value, FW_CACHE_CONTROL_SIZE, "private, no-store");
         return value;
     }
     bool fixed = has_part(path, self->fixed, self->fixed_count);

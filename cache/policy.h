@@ -32,9 +32,9 @@ fw_cache_control_t fw_cache_control_defaults(void);
 
 enum { FW_CACHE_CONTROL_SIZE = 40 };
 
-/* Cache-Control of a successful GET: "private, no-cache" for live paths (kept by the browser, but
- * never used without asking; a max-age would answer the refetch after an event from the browser's
- * own disk), "public, max-age=60" for fixed ones, otherwise "private, max-age=10". Returns value.
+/* Cache-Control of a successful GET: "private, no-store" for live paths (a browser that kept them
+ * could answer the refetch after an event from its own disk), "public, max-age=60" for fixed ones,
+ * otherwise "private, max-age=10". Returns value.
  */
 const char *fw_cache_control_write(const fw_cache_control_t *self, const char *path,
                                    char value[FW_CACHE_CONTROL_SIZE]);

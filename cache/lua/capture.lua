@@ -10,6 +10,9 @@ for i, key in ipairs(KEYS) do
     if type(stamp) ~= 'string' or #stamp > 16 or not string.find(stamp, '^[1-9]%d*$') then
         redis.call('SET', key, now, 'PX', ARGV[1])
         stamp = now
+    else
+        -- One that is in use does not run out: with the epoch's stamp every entry would be lost at once.
+        redis.call('PEXPIRE', key, ARGV[1])
     end
     stamps[i] = stamp
 end

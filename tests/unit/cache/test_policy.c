@@ -52,11 +52,11 @@ static void browsers_ask_about_live_paths_each_time(void **state)
 {
     (void)state;
     char value[FW_CACHE_CONTROL_SIZE];
-    assert_string_equal(control("/api/v1/projects/42", value), "private, no-cache");
-    assert_string_equal(control("/users/me", value), "private, no-cache");
-    assert_string_equal(control("/dashboard", value), "private, no-cache");
+    assert_string_equal(control("/api/v1/projects/42", value), "private, no-store");
+    assert_string_equal(control("/users/me", value), "private, no-store");
+    assert_string_equal(control("/dashboard", value), "private, no-store");
     /* A live part decides, whatever else is in the path. */
-    assert_string_equal(control("/docs/projects", value), "private, no-cache");
+    assert_string_equal(control("/docs/projects", value), "private, no-store");
 }
 
 static void other_paths_are_kept_for_a_while(void **state)
