@@ -148,7 +148,8 @@ static void stopping_under_load_answers_every_job_or_says_goodbye(void **state)
     }
     /* In the middle of it: the first ones are done, and nobody has fetched their answers. */
     int64_t deadline_ms = fw_clock_ms() + FW_PATIENCE_MS;
-    while (fw_counter_value(world->series.pipelines) == 0 && fw_clock_ms() < deadline_ms) {
+    while (fw_counter_value(world->series.jobs[FW_OUTCOME_DONE]) == 0 &&
+           fw_clock_ms() < deadline_ms) {
         (void)poll(NULL, 0, 1);
     }
     fw_workers_stop(&world->workers);
