@@ -42,6 +42,7 @@ fw_broker_config_t fw_broker_defaults(void)
         .barrier_first_ms = 200,
         .barrier_timeout_ms = 500,
         .hold_timeout_ms = 10000,
+        .cache = true,
         .open_timeout_ms = 5000,
         .held_max = 100000,
         .jobs_max = 100000,
@@ -209,6 +210,7 @@ static fw_core_t *make_core(fw_broker_loop_t *self)
         .silence_us_max = 3000000,
         .seed = seeds[0],
         .policies = self->policies,
+        .no_cache = !config->cache,
     };
     memcpy(options.incarnation, self->incarnation, sizeof options.incarnation);
     fw_store_memory_options_t store = {

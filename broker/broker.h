@@ -22,8 +22,9 @@ typedef struct {
     int64_t barrier_first_ms;      /* then the job also goes to another worker */
     int64_t barrier_timeout_ms;    /* then the event is released unconfirmed */
     int64_t hold_timeout_ms;       /* the same in channels whose rule says barrier=hold */
-    int64_t open_timeout_ms;       /* answers to gateways wait so long for the cache to be opened */
-    uint32_t held_max;             /* events waiting in the barrier */
+    bool cache;              /* workers purge one; else there is nothing to open, close or flush */
+    int64_t open_timeout_ms; /* answers to gateways wait so long for the cache to be opened */
+    uint32_t held_max;       /* events waiting in the barrier */
     uint32_t jobs_max; /* purges of events released unconfirmed; beyond it the cache is flushed */
     uint32_t beacon_interval_ms;
     size_t queue_bytes_max;           /* of frames that wait for gateways that do not read, about */

@@ -40,6 +40,7 @@ typedef struct {
     uint64_t seed;
     uint8_t incarnation[FW_INCARNATION_SIZE];
     const fw_policies_t *policies; /* outlives the core */
+    bool no_cache; /* nothing is opened, closed or flushed, and no reset is in doubt */
 } fw_core_options_t;
 
 typedef struct {

@@ -52,6 +52,10 @@ void fw_core_cache_begin(fw_core_t *self, int64_t now_us)
     cache->open.ended = on_opened;
     cache->close.ended = on_closed;
     cache->wait_until_us = now_us + self->options.open_timeout_us;
+    if (self->options.no_cache) {
+        cache->opened = cache->closed = true;
+        return;
+    }
     cache->open_job = fw_dispatch_add_action(self->dispatch, FW_CACHE_OPEN, &cache->open, now_us);
 }
 
@@ -111,7 +115,9 @@ static void begin_loss(fw_core_t *self, const fw_text_t *patterns, size_t count,
 void fw_core_lost(fw_core_t *self, const fw_text_t *patterns, size_t count, int64_t now_us)
 {
     self->now_us = now_us;
-    if (self->cache.losses_count < LOSSES_MAX)
+    if (self->options.no_cache)
+        reset_channels(self, patterns, count);
+    else if (self->cache.losses_count < LOSSES_MAX)
         begin_loss(self, patterns, count, now_us);
     else
         self->cache.lost_more = true;

@@ -101,6 +101,7 @@ fw_broker_config_t fw_options_broker(const fw_config_t *config, const fw_endpoin
         .barrier_first_ms = fw_config_number(config, "broker.barrier_first"),
         .barrier_timeout_ms = fw_config_number(config, "broker.barrier_timeout"),
         .hold_timeout_ms = fw_config_number(config, "broker.hold_timeout"),
+        .cache = fw_config_bool(config, "broker.cache"),
         .open_timeout_ms = fw_config_number(config, "broker.open_timeout"),
         .held_max = number32(config, "broker.held_max"),
         .jobs_max = number32(config, "broker.jobs_max"),

@@ -81,6 +81,9 @@ static const fw_option_t table[] = {
           "Bytes of the purges that broker.jobs_max counts; beyond, the same happens."),
     BYTES("broker.dedupe_bytes_max", "256MiB", MIB, 1024 * GIB,
           "Bytes of remembered event ids and positions; beyond, the oldest is forgotten."),
+    BOOL("broker.cache", "true",
+         "There is a cache, and workers that purge it. Without workers, false: nothing waits for a "
+         "cache to be opened, and nobody is told to bypass one."),
     DURATION(
         "broker.open_timeout", "5s", 0, MINUTE,
         "After a start gateways get no answers for so long, unless a worker has made sure that "

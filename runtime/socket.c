@@ -66,6 +66,8 @@ fw_socket_settings_t fw_socket_settings(fw_socket_role_t role)
     if (role == FW_SOCKET_XPUB_BIND) {
         settings.send_hwm = 100000;
         settings.send_buffer_bytes = 1024 * KIB;
+        settings.receive_buffer_bytes =
+            64 * KIB; /* subscriptions: what is in it cannot be refused */
     }
     return settings;
 }
@@ -78,7 +80,8 @@ int fw_socket_check(const fw_socket_settings_t *settings, const char **ret_reaso
     if (settings->send_hwm < 0 || settings->receive_hwm < 0 ||
         settings->heartbeat_interval_ms < 0 || settings->heartbeat_timeout_ms < 0 ||
         settings->handshake_ms < 0 || settings->reconnect_ms < 0 ||
-        settings->reconnect_ms_max < 0 || settings->send_buffer_bytes < 0)
+        settings->reconnect_ms_max < 0 || settings->send_buffer_bytes < 0 ||
+        settings->receive_buffer_bytes < 0)
         reason = "a setting is negative";
     else if (subscribes && settings->send_hwm != 0)
         reason = "a finite send_hwm on a subscriber silently loses every subscription above it";
@@ -135,6 +138,11 @@ static int set_common(void *raw, const fw_socket_settings_t *settings)
     if (zmq_setsockopt(raw, ZMQ_MAXMSGSIZE, &settings->message_bytes_max,
                        sizeof settings->message_bytes_max) != 0)
         return -errno;
+    if (settings->receive_buffer_bytes > 0) {
+        result = set_int(raw, ZMQ_RCVBUF, settings->receive_buffer_bytes);
+        if (result != 0)
+            return result;
+    }
     if (settings->send_buffer_bytes > 0)
         return set_int(raw, ZMQ_SNDBUF, settings->send_buffer_bytes);
     return 0;

@@ -35,7 +35,8 @@ typedef struct {
     int64_t message_bytes_max;
     int reconnect_ms; /* plus up to as much jitter */
     int reconnect_ms_max;
-    int send_buffer_bytes; /* SO_SNDBUF, 0 = the kernel's */
+    int receive_buffer_bytes; /* SO_RCVBUF, 0 = the kernel's */
+    int send_buffer_bytes;    /* SO_SNDBUF, 0 = the kernel's */
     /* CURVE on every transport but inproc; NULL = none. Must outlive the socket. */
     const fw_security_t *security;
     fw_domain_t domain;  /* of a bound socket: which door it is */

@@ -58,12 +58,11 @@ static fw_store_t *make_store(const void *store_options, const fw_store_answers_
     return fw_store_memory_new(store_options, answers);
 }
 
-int core_set_up(void **state)
+static void start(core_fixture_t *f, bool no_cache)
 {
     static const char *const rules[] = {"room:held* barrier=hold"};
     fw_policy_t fallback = {1000, 1 << 24, INT64_MAX / 4, false};
     fw_config_error_t error;
-    core_fixture_t *f = calloc(1, sizeof *f);
     fw_core_options_t options = {.credit = 8,
                                  .barrier_first_us = 200 * MS,
                                  .barrier_timeout_us = 500 * MS,
@@ -80,7 +79,8 @@ int core_set_up(void **state)
                                  .retry_base_us = 50 * MS,
                                  .retry_us_max = 5000 * MS,
                                  .silence_us_max = 3000 * MS,
-                                 .seed = 1};
+                                 .seed = 1,
+                                 .no_cache = no_cache};
     assert_int_equal(fw_policies_new(rules, 1, &fallback, &f->policies, &error), 0);
     options.policies = f->policies;
     fw_store_memory_options_t store = {.policies = f->policies,
@@ -89,11 +89,24 @@ int core_set_up(void **state)
                                        .channels_max = 1000,
                                        .seed = 3};
     fw_core_output_t output = {f, on_ack, on_job, on_deliver, on_alarm};
+    f->core = fw_core_new(&options, &output, make_store, &store, f->metrics, 0);
+}
+
+void core_restart_without_cache(core_fixture_t *f)
+{
+    fw_core_destroy(&f->core);
+    fw_policies_destroy(&f->policies);
+    start(f, true);
+}
+
+int core_set_up(void **state)
+{
+    core_fixture_t *f = calloc(1, sizeof *f);
     f->released = calloc(RELEASES_MAX, sizeof *f->released);
     f->acked = calloc(ACKS_MAX, sizeof *f->acked);
     f->metrics = fw_metrics_new();
     f->codec = fw_codec_new();
-    f->core = fw_core_new(&options, &output, make_store, &store, f->metrics, 0);
+    start(f, false);
     *state = f;
     return 0;
 }

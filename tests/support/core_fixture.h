@@ -53,6 +53,8 @@ extern const fw_peer_t core_service, core_other, core_worker;
 /* For cmocka. */
 int core_set_up(void **state);
 int core_tear_down(void **state);
+/* Another core in its place, of a broker that has no cache. */
+void core_restart_without_cache(core_fixture_t *f);
 
 void core_publish(core_fixture_t *f, uint64_t request_id, core_call_t call, int64_t now_us);
 /* The worker that got the job says that it is done. */

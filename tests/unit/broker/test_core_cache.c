@@ -92,6 +92,21 @@ static void a_cache_that_may_have_missed_something_is_not_closed(void **state)
     assert_int_equal(f->actions_count, 1);
 }
 
+static void without_a_cache_nothing_is_opened_and_a_loss_resets_at_once(void **state)
+{
+    core_fixture_t *f = *state;
+    const fw_text_t rooms = FW_TEXT("room:*");
+    core_restart_without_cache(f);
+    fw_core_worker(f->core, &core_worker, 10, 0);
+    assert_int_equal(f->actions_count, 0);
+    assert_int_equal(fw_core_cache_state(f->core, 0), FW_CACHE_STATE_SETTLED);
+    fw_core_lost(f->core, &rooms, 1, 0);
+    assert_int_equal(f->alarms, 1);
+    fw_core_drain(f->core);
+    assert_true(fw_core_drained(f->core, 0));
+    assert_int_equal(f->actions_count, 0);
+}
+
 static void purges_that_fill_the_memory_become_one_flush(void **state)
 {
     core_fixture_t *f = *state;
@@ -237,6 +252,7 @@ int main(void)
         CASE(a_clean_end_closes_the_cache_when_no_purge_is_owed),
         CASE(who_is_reset_while_a_purge_is_owed_is_told_so),
         CASE(a_cache_that_may_have_missed_something_is_not_closed),
+        CASE(without_a_cache_nothing_is_opened_and_a_loss_resets_at_once),
         CASE(purges_that_fill_the_memory_become_one_flush),
         CASE(a_channel_that_holds_waits_longer_than_others),
         CASE(holding_ends_flagged_when_its_own_time_is_up),
