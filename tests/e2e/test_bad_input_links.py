@@ -303,7 +303,7 @@ def test_subscription_that_is_none_is_counted(world: World) -> None:
         for noise, reason in (
             (b"\x02room", "malformed"),
             (NOISE[:400].lstrip(b"\0\1"), "malformed"),
-            (b"\x01~" + b"x" * 64, "limit"),
+            (b"\x01~" + b"x" * 64, "rule"),
         ):
             with world.counted(world.broker, "freshwire_refused_total", door="events", reason=reason):
                 peer.send(noise)

@@ -23,7 +23,7 @@ LONG_S = 60.0
 
 @pytest.fixture
 def broker(start) -> Daemon:
-    return start("broker")
+    return start("broker", "--no-broker-cache")  # there are no workers either
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_new_broker_is_told_as_a_reset_and_everything_goes_on(how: str, start, b
     wait_for(lambda: one.admin("/readyz").status == 503, "the gateway says that it has no broker")
     assert all(session.close_code is None for session in sessions), "sessions stay while the broker is away"
     stood = positions(sessions[0])
-    again = start("broker", *broker.broker_flags()[2:])
+    again = start("broker", "--no-broker-cache", *broker.broker_flags()[2:])
     for session in sessions:
         for channel in ("broadcast", "room:1", session.welcome["subscriptions"][1]["channel"]):
             reset = session.receive(lambda message: message["type"] == "fw.reset" and message["channel"] == channel)
