@@ -76,22 +76,24 @@ static int write_secret(const char *path, const char *secret)
 static void explain(const pair_t *pair, const char *role, const char *name, const char *path)
 {
     bool broker = strcmp(role, "broker") == 0;
-    if (path)
+    if (path) {
         (void)printf("# For %s itself, in its environment:\n"
                      "# FRESHWIRE_SECURITY_SECRET_KEY_FILE=%s\n---\n",
                      name, path);
-    else
+    } else {
         (void)printf("# For %s itself. Keep it secret; --output PATH writes a file instead.\n"
                      "security:\n  secret_key: \"%s\"\n---\n",
                      name, pair->secret_key);
-    if (broker)
+    }
+    if (broker) {
         (void)printf("# For everybody who connects to the broker. It is no secret.\n"
                      "security:\n  server_keys:\n    - \"%s\"\n",
                      pair->public_key);
-    else
+    } else {
         (void)printf("# For the broker, which lets it in. It is no secret.\n"
                      "security:\n  peers:\n    - \"name=%s role=%s key=%s\"\n",
                      name, role, pair->public_key);
+    }
 }
 
 static fw_exit_t make(const char *role, const char *name, const char *path)

@@ -83,11 +83,12 @@ static int without_keys(const fw_config_t *config, fw_roles_t roles,
 {
     bool binds = roles & FW_ROLE_BROKER;
     const char *bind = fw_config_text(config, "broker.bind");
-    if (binds ? options->peers_count > 0 : options->server_keys_count > 0)
+    if (binds ? options->peers_count > 0 : options->server_keys_count > 0) {
         return fail(config, binds ? "security.peers" : "security.server_keys",
                     "means links with keys, but security.secret_key is missing: set "
                     "FRESHWIRE_SECURITY_SECRET_KEY_FILE to a file that 'freshwire keys' made",
                     ret_error);
+    }
     if (!binds || fw_link_security_is_loopback(bind) ||
         fw_config_bool(config, "security.allow_plaintext"))
         return 0;
@@ -107,11 +108,12 @@ int fw_link_security_make(const fw_config_t *config, fw_roles_t roles, fw_securi
     *ret_security = NULL;
     if (!*options.secret_key)
         return without_keys(config, roles, &options, ret_error);
-    if (!(roles & FW_ROLE_BROKER) && options.server_keys_count == 0)
+    if (!(roles & FW_ROLE_BROKER) && options.server_keys_count == 0) {
         return fail(config, "security.server_keys",
                     "is missing: the broker's public key, which 'freshwire keys --public' derives "
                     "from its secret one",
                     ret_error);
+    }
     return make(config, &options, ret_security, ret_error);
 }
 

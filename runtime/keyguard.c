@@ -77,10 +77,11 @@ static void cut(fw_keyguard_t *self, int fd, fw_domain_t domain, const char *key
         return;
     fw_counter_add(self->metrics.cut[domain], 1);
     memcpy(shown, key, FW_KEY_SHOWN);
-    if (fw_log_limited(&self->logged, now_ms, &suppressed))
+    if (fw_log_limited(&self->logged, now_ms, &suppressed)) {
         fw_log(FW_LOG_WARN, "connection cut: its key is not in security.peers any more",
                FW_KV_TEXT("door", fw_domain_name(domain)), FW_KV_TEXT("key", shown),
                FW_KV_UINT("suppressed", suppressed));
+    }
 }
 
 static bool is_owner(const owner_t *owner, fw_domain_t domain, fw_text_t key)

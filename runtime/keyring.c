@@ -91,10 +91,11 @@ static int read_name(const char *option, const fw_rule_t *rule, entry_t *entry,
     size_t size = name ? strlen(name) : 0;
     if (size == 0)
         return fail(option, name, "has no name: name=…", ret_error);
-    if (size > FW_KEY_NAME_SIZE_MAX || strspn(name, allowed) != size)
+    if (size > FW_KEY_NAME_SIZE_MAX || strspn(name, allowed) != size) {
         return fail(option, name,
                     "has a name that is not 1 to 64 letters, digits, '.', '_', '-', '/' or '@'",
                     ret_error);
+    }
     memcpy(entry->holder.name, name, size + 1);
     return 0;
 }
@@ -105,10 +106,11 @@ static int read_key(const char *option, const fw_rule_t *rule, entry_t *entry,
     const char *key = fw_rule_value(rule, "key");
     if (!key)
         return fail(option, entry->holder.name, "has no key: key=<its public key>", ret_error);
-    if (!fw_key_is_valid(key))
+    if (!fw_key_is_valid(key)) {
         return fail(option, entry->holder.name,
                     "has a key that is not 40 characters of Z85; 'freshwire keys' makes keys",
                     ret_error);
+    }
     memcpy(entry->holder.key, key, FW_KEY_SIZE + 1);
     return 0;
 }
@@ -207,11 +209,12 @@ static int refuse_twins(const fw_keyring_t *self, const char *option, fw_config_
     for (size_t i = 1; i < self->count; i++) {
         const fw_holder_t *one = &self->entries[i - 1].holder;
         const fw_holder_t *other = &self->entries[i].holder;
-        if (memcmp(one->key, other->key, FW_KEY_SIZE) == 0)
+        if (memcmp(one->key, other->key, FW_KEY_SIZE) == 0) {
             return fw_config_fail(ret_error, -EINVAL,
                                   "%s: the key %.*s… stands twice, for \"%s\" and \"%s\"; one key "
                                   "may have several roles: role=publisher|worker",
                                   option, FW_KEY_SHOWN, one->key, one->name, other->name);
+        }
     }
     return 0;
 }

@@ -135,7 +135,7 @@ int fw_resolve_start(const char *host, fw_resolve_t **ret_resolve)
     int result = start_thread(self);
     if (result != 0) {
         atomic_fetch_sub(&running, 1);
-        let_go(self);
+        atomic_store(&self->holders, 1); /* no thread is one */
         let_go(self);
         return result;
     }

@@ -39,10 +39,11 @@ static int read_secret(fw_security_t *self, const char *secret, fw_config_error_
     if (!secret || !*secret)
         return fw_config_fail(ret_error, -EINVAL,
                               "security.secret_key: is missing; 'freshwire keys' makes one");
-    if (!fw_key_is_valid(secret))
+    if (!fw_key_is_valid(secret)) {
         return fw_config_fail(
             ret_error, -EINVAL,
             "security.secret_key: must be 40 characters of Z85, as 'freshwire keys' makes them");
+    }
     memcpy(self->secret_key, secret, FW_KEY_SIZE + 1);
     if (zmq_curve_public(self->public_key, self->secret_key) != 0)
         return fw_config_fail(ret_error, -errno,
@@ -53,10 +54,11 @@ static int read_secret(fw_security_t *self, const char *secret, fw_config_error_
 static int read_server_keys(fw_security_t *self, const fw_security_options_t *options,
                             fw_config_error_t *ret_error)
 {
-    if (options->server_keys_count > FW_SERVER_KEYS_MAX)
+    if (options->server_keys_count > FW_SERVER_KEYS_MAX) {
         return fw_config_fail(ret_error, -EINVAL,
                               "security.server_keys: must be at most %d keys, not %zu",
                               FW_SERVER_KEYS_MAX, options->server_keys_count);
+    }
     for (size_t i = 0; i < options->server_keys_count; i++) {
         if (!fw_key_is_valid(options->server_keys[i])) {
             char shown[FW_CONFIG_SHOWN_MAX];

@@ -18,8 +18,10 @@ static bool is_text(fw_bytes_t frame, const char *text)
 static void copy_printable(fw_bytes_t frame, char *text, size_t size)
 {
     size_t length = frame.size < size - 1 ? frame.size : size - 1;
-    for (size_t i = 0; i < length; i++)
-        text[i] = frame.data[i] > ' ' && frame.data[i] < 0x7f ? (char)frame.data[i] : '?';
+    for (size_t i = 0; i < length; i++) {
+        bool printable = frame.data[i] > ' ' && frame.data[i] < 0x7f;
+        text[i] = (char)(printable ? frame.data[i] : (uint8_t)'?');
+    }
     text[length] = '\0';
 }
 

@@ -36,7 +36,7 @@ struct fw_cache_record {
 
 /* ---- pure */
 
-enum { HEX_SIZE = 2 * FW_INCARNATION_SIZE };
+#define HEX_SIZE ((size_t)2 * FW_INCARNATION_SIZE)
 
 static void write_hex(const uint8_t incarnation[FW_INCARNATION_SIZE], char ret_hex[HEX_SIZE + 1])
 {
@@ -69,8 +69,7 @@ fw_record_step_t fw_record_decide(fw_cache_action_t action,
     }
     size_t clean_size = strlen(clean);
     bool left = found.size == clean_size &&
-                memcmp(found.text + 2 * FW_INCARNATION_SIZE, clean + 2 * FW_INCARNATION_SIZE,
-                       clean_size - 2 * FW_INCARNATION_SIZE) == 0;
+                memcmp(found.text + HEX_SIZE, clean + HEX_SIZE, clean_size - HEX_SIZE) == 0;
     if (left && before) {
         write_hex(before, hex);
         left = memcmp(found.text, hex, HEX_SIZE) == 0;

@@ -74,7 +74,7 @@ static void make_room(fw_purge_log_t *self)
     }
     size_t larger = self->capacity ? 2 * self->capacity : 64;
     entry_t *ring = fw_alloc(larger, sizeof(entry_t));
-    for (size_t i = 0; i < self->count; i++) {
+    for (size_t i = 0; i < self->count && self->capacity > 0; i++) {
         ring[i] = self->entries[(self->first + i) % self->capacity];
     }
     free(self->entries);

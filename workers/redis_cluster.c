@@ -387,11 +387,10 @@ void fw_redis_cluster_decided(fw_redis_pool_t *pool, fw_purge_job_t *piece)
     fw_redis_error_t error = piece->error;
     piece->attempts++;
     reopen(piece);
-    if (error == FW_REDIS_MOVED) {
-        park_for_map(pool, piece);
-    } else if (fw_purge_job_items(piece) > 1) {
+    bool moved = error == FW_REDIS_MOVED;
+    if (!moved && fw_purge_job_items(piece) > 1) {
         scatter(pool, piece);
-    } else if (asks) {
+    } else if (!moved && asks) {
         park(pool, (fw_parked_t){.job = piece,
                                  .until_ms = fw_clock_ms() + pool->config.timeout_ms,
                                  .asks = true,

@@ -31,7 +31,7 @@ typedef struct {
     int database;                              /* SENTINEL: of the server */
     char user[FW_REDIS_USER_SIZE_MAX + 1];     /* of the servers, not of Sentinels */
     char password[FW_REDIS_PASSWORD_SIZE_MAX + 1];
-} fw_redis_url_t;
+} fw_redis_url_t; /* NOLINT(clang-analyzer-optin.performance.Padding): read from the top */
 
 /* Reads one URL, or several separated by white space: each of these is purged. 0, or -EINVAL and
  * *ret_reason (static text without any part of the URL). */
