@@ -2,6 +2,7 @@
 #include "tests/support/worker_world.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -12,6 +13,8 @@
 
 fw_worker_world_t *fw_worker_world_new(void)
 {
+    /* As every role does: a Redis that is killed is an error, not the end. */
+    (void)signal(SIGPIPE, SIG_IGN);
     fw_worker_world_t *self = fw_alloc(1, sizeof(*self));
     self->server = fw_redis_fixture_start();
     self->redis = fw_redis_fixture_connect(self->server);
