@@ -17,7 +17,10 @@ enum {
     POLL_MS_MAX = 250,       /* the pulse must beat */
     GOODBYE_LINGER_MS = 500, /* for the last words to leave */
     SECOND_US = 1000000,
-    LAST_FIRE_TURNS_MAX = 400,       /* of the fire-and-forget link, when the broker stops */
+    LAST_FIRE_TURNS_MAX = 400, /* of the fire-and-forget link, when the broker stops */
+    /* ZeroMQ takes subscriptions as long as there are some, before it gives us the first: with few
+     * in the queue it runs dry in between, however fast they come. */
+    AHEAD_SUBSCRIPTIONS_MAX = 16,
     AHEAD_MESSAGES_MAX = 1000,       /* read from one connection and not looked at */
     SUBSCRIPTIONS_A_TURN_MAX = 8192, /* cheap; ZeroMQ has taken them already */
 };
@@ -248,7 +251,8 @@ static int open_socket(const fw_broker_loop_t *self, fw_socket_role_t role, fw_d
          * would take him for dead meanwhile; publishers ping by themselves, and what waits for a
          * gateway is bounded until TCP gives it up. */
         settings.heartbeat_interval_ms = settings.heartbeat_timeout_ms = 0;
-        settings.receive_hwm = AHEAD_MESSAGES_MAX;
+        settings.receive_hwm =
+            door == FW_DOOR_EVENTS ? AHEAD_SUBSCRIPTIONS_MAX : AHEAD_MESSAGES_MAX;
     }
     settings.security = self->config.security;
     settings.domain = (fw_domain_t)door;
