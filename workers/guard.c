@@ -439,7 +439,7 @@ void fw_guard_destroy(fw_guard_t **self_p)
     }
     fw_gauge_add(self->config.metrics->log_entries, -(int64_t)self->shown);
     for (size_t i = 0; i < self->places_count; i++) {
-        assert(!self->places[i]->asked && self->places[i]->pending == 0);
+        /* What was asked last may never be answered: the pool is gone, and so is whoever would. */
         free(self->places[i]);
     }
     fw_purge_log_destroy(&self->log);
