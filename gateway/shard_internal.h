@@ -89,6 +89,24 @@ void fw_shard_write(fw_shard_t *self, fw_session_t *session);
 bool fw_shard_refuses(const fw_shard_t *self);
 void fw_shard_refused(const fw_shard_t *self, fw_refused_t what);
 int64_t fw_shard_wall_s(void);
+/* The library's events, the loop's, and what they add to the gateway's metrics. */
+int fw_shard_called_back(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                         size_t size);
+void fw_shard_ticked(uv_timer_t *timer);
+void fw_shard_prepared(uv_prepare_t *prepare);
+void fw_shard_report(fw_shard_t *self);
+void fw_shard_report_link(fw_shard_t *self, bool connected);
+
+/* shard_accept.c */
+void fw_accept_ready(uv_poll_t *poll, int status, int events);
+/* Accepts again after a pause. */
+void fw_accept_resume(fw_shard_t *self, int64_t now_ms);
+
+/* shard_drain.c */
+void fw_drain_begin(fw_shard_t *self);
+/* Closes as many sessions as are due, so that all are closed evenly over the window. */
+void fw_drain_tick(fw_shard_t *self, int64_t now_ms);
+void fw_drain_aborted(uv_poll_t *poll, int status, int events);
 
 /* shard_ws.c: callbacks of libwebsockets. A negative result closes the connection. */
 int fw_ws_prepare(fw_shard_t *self, struct lws *wsi);

@@ -1,0 +1,63 @@
+/* shard_drain.c - how a shard lets its sessions go.   SPDX-License-Identifier: MPL-2.0 */
+#include <assert.h>
+#include <unistd.h>
+
+#include "gateway/shard_internal.h"
+#include "runtime/clock.h"
+
+static fw_close_t drain_close(void)
+{
+    return (fw_close_t){FW_CLOSE_DRAINING, "draining"};
+}
+
+static void close_some(fw_shard_t *self, uint32_t count)
+{
+    while (count-- > 0 && self->sessions > 0) {
+        fw_session_t *session = self->all[self->sessions - 1];
+        fw_session_say_drain(session, self->config->reconnect_window_ms);
+        fw_shard_close(self, session->connection, drain_close());
+    }
+}
+
+/* Closes as many sessions as are due, so that all are closed evenly over the window. */
+void fw_drain_tick(fw_shard_t *self, int64_t now_ms)
+{
+    if (self->drain_began_ms == 0 || self->drained)
+        return;
+    int64_t into_ms = now_ms - self->drain_began_ms - self->config->drain_delay_ms;
+    if (self->aborted)
+        into_ms = self->config->drain_window_ms;
+    if (into_ms >= 0) {
+        int64_t left_ms = self->config->drain_window_ms - into_ms;
+        int64_t turns = left_ms > 0 ? left_ms / FW_WHEEL_TICK_MS + 1 : 1;
+        close_some(self, (uint32_t)((self->sessions + turns - 1) / turns));
+    }
+    if (into_ms < 0 || self->sessions > 0)
+        return;
+    if (self->emptied_ms == 0)
+        self->emptied_ms = now_ms;
+    bool quiet = self->websockets == 0 && self->posts_count == 0;
+    if (quiet || now_ms - self->emptied_ms >= FW_FAREWELL_MS) {
+        const uint64_t one = 1;
+        self->drained = true;
+        ssize_t written = write(self->args->drained_fd, &one, sizeof one);
+        assert(written == sizeof one);
+        (void)written;
+    }
+}
+
+void fw_drain_begin(fw_shard_t *self)
+{
+    if (self->drain_began_ms == 0)
+        self->drain_began_ms = fw_clock_ms();
+}
+
+void fw_drain_aborted(uv_poll_t *poll, int status, int events)
+{
+    fw_shard_t *self = poll->data;
+    (void)status;
+    (void)events;
+    (void)uv_poll_stop(poll);
+    self->aborted = true;
+    close_some(self, UINT32_MAX);
+}
