@@ -6,8 +6,9 @@
     summary.py all FOLDER           names every failure; the last line is "N passed, N failed[, N skipped]"
 
 A stage leaves STAGE.exit (its exit code) and any number of STAGE*.xml (JUnit, of ctest and pytest), STAGE*.json
-(vitest) and STAGE*.counts ("passed|failed|skipped NAME" a line). A stage that failed without naming a failed test, and
-a stage that ran no test, count as one failure.
+(vitest) and STAGE*.counts ("passed|failed|skipped NAME" a line). STAGE*.again.xml is the second try of what failed in the
+first: its word counts, and what it saved is named. A stage that failed without naming a failed test, and a stage that
+ran no test, count as one failure.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Iterator
 
-Outcome = tuple[str, str]  # "passed" | "failed" | "skipped", name of the test
+Outcome = tuple[str, str]  # "passed" | "second try" | "failed" | "skipped", name of the test
 
 
 def read_junit(path: Path) -> Iterator[Outcome]:
@@ -59,26 +60,38 @@ def read_counts(path: Path) -> Iterator[Outcome]:
 READERS = {".xml": read_junit, ".json": read_vitest, ".counts": read_counts}
 
 
+def merge_second_try(first: list[Outcome], second: list[Outcome]) -> list[Outcome]:
+    passed = {name for outcome, name in second if outcome == "passed"}
+    return [("second try" if outcome == "failed" and name in passed else outcome, name) for outcome, name in first]
+
+
 def read_stage(folder: Path, stage: str) -> list[Outcome]:
     """Everything that one stage ran. A report that cannot be read is itself a failure."""
     outcomes: list[Outcome] = []
-    for path in sorted(folder.glob("*")):
+    for path in sorted(folder.glob("*"), key=lambda path: path.name.replace(".again", "~")):
         if path.name.split(".")[0] != stage or path.suffix not in READERS:
             continue
         try:
-            outcomes.extend(READERS[path.suffix](path))
+            read = list(READERS[path.suffix](path))
         except (ValueError, KeyError, ElementTree.ParseError) as error:
             outcomes.append(("failed", f"unreadable report {path.name}: {error}"))
+            continue
+        if path.stem.endswith(".again"):
+            outcomes = merge_second_try(outcomes, read)
+        else:
+            outcomes.extend(read)
     result = (folder / f"{stage}.exit").read_text().strip()
     if result != "0" and not any(outcome == "failed" for outcome, _ in outcomes):
         outcomes.append(("failed", f"the stage itself ({result})"))
-    if not any(outcome in ("passed", "failed") for outcome, _ in outcomes):
+    if not any(outcome in ("passed", "second try", "failed") for outcome, _ in outcomes):
         outcomes.append(("failed", "the stage ran no test"))
     return outcomes
 
 
 def describe(outcomes: list[Outcome]) -> str:
-    count = {word: sum(outcome == word for outcome, _ in outcomes) for word in ("passed", "failed", "skipped")}
+    words = ("passed", "second try", "failed", "skipped")
+    count = {word: sum(outcome == word for outcome, _ in outcomes) for word in words}
+    count["passed"] += count["second try"]
     text = f"{count['passed']} passed, {count['failed']} failed"
     return text + (f", {count['skipped']} skipped" if count["skipped"] else "")
 
