@@ -214,10 +214,15 @@ def test_attribute_that_would_be_lost_is_a_type_error():
         Values(Point).pack(point)
 
 
-@pytest.mark.skipif(pydantic.VERSION < "2", reason="pydantic 1 says it in another way")
 def test_extra_attributes_of_a_model_are_not_lost_in_silence():
     class Open(BaseModel):
-        model_config = {"extra": "allow"}
+        if pydantic.VERSION < "2":
+
+            class Config:
+                extra = "allow"
+
+        else:
+            model_config = {"extra": "allow"}
         id: int
 
     with pytest.raises(TypeError, match="lost"):

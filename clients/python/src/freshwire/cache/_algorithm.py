@@ -171,6 +171,11 @@ class Plan:
     unpack: Callable[[bytes], Any] = _codec.unpack
     nested: Nested = field(default_factory=Nested)
 
+    @property
+    def lag_us(self) -> int:
+        """A load that began so long after a purge, by the clocks at hand, may still miss it."""
+        return self.hold_off_us + self.margin_us
+
 
 PAUSE_MIN = 0.02
 PAUSE_MAX = 0.05
@@ -217,7 +222,7 @@ def _serve(
     if entry.stamps != tuple(zip(plan.tags, map(_stamp, replies), strict=True)):
         return None, Status.MISS
     fresh = 0 if plan.fresh is BYPASS else plan.fresh
-    if fresh and entry.start_us <= fresh + plan.margin_us:
+    if fresh and entry.start_us <= fresh + plan.lag_us:
         return None, Status.STALE_REJECTED
     try:
         filled = Filled(entry.nonce, entry.start_us, entry.stamps)
@@ -236,15 +241,18 @@ def _fill(plan: Plan, status: Status, header: bytes) -> Generator[Operation, Any
     lease = _entry.lease(os.urandom(_entry.NONCE_SIZE))
     acquire = Script("acquire", (plan.entry_key,), (header, lease, plan.lease_ms))
     capture = Script("capture", plan.stamp_keys, (plan.stamp_ttl_ms,))
+    release = Commands((Script("release", (plan.entry_key,), (lease,)),))
     replies = yield Commands((acquire, capture))
-    if _failure(replies):
+    if isinstance(replies, Exception) or isinstance(replies[0], Exception):
         return (yield from _load_only(plan, status, "Redis did not answer"))
     granted, start = replies[0]
     if not granted:
         return None
     start_us = int(start)
-    stamps = [_stamp(reply) for reply in replies[1]]
-    release = Commands((Script("release", (plan.entry_key,), (lease,)),))
+    stamps = [] if _failure(replies) else [_stamp(reply) for reply in replies[1]]
+    if not stamps or 0 in stamps:
+        yield release  # Others must not wait for a fill that will not come.
+        return (yield from _load_only(plan, status, "a stamp is missing"))
     try:
         value = yield LOAD
     except GeneratorExit:
@@ -278,9 +286,8 @@ def _fill(plan: Plan, status: Status, header: bytes) -> Generator[Operation, Any
 
 def _unstorable(plan: Plan, stamps: Sequence[int], start_us: int, ttl_ms: int) -> str:
     """Why a value that was loaded must not be stored, or nothing."""
-    if 0 in stamps:
-        return "a stamp is missing"
-    if plan.hold_off_us and any(start_us - stamp <= plan.hold_off_us for stamp in stamps):
+    known = 0 if plan.fresh is BYPASS else plan.fresh
+    if plan.hold_off_us and start_us - max(known, *stamps) <= plan.lag_us:
         return "invalidated too recently"
     if ttl_ms == 0:
         return "there is nothing, and that is not cached"
@@ -310,7 +317,7 @@ def still_valid(reads: Sequence[tuple[Plan, Filled | None]], replies: Any, fresh
         stamps = tuple((tag, _stamp(next(left))) for tag in plan.tags)
         if filled is None or head != filled.head or stamps != filled.stamps:
             return False
-        if fresh and filled.start_us <= fresh + plan.margin_us:
+        if fresh and filled.start_us <= fresh + plan.lag_us:
             return False
     return True
 
