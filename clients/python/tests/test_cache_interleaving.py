@@ -393,7 +393,7 @@ def test_no_schedule_serves_a_stale_value(name):
             f"{len(stale)} of {SEEDS} schedules; seed {world.seed}: {world.stale[0]}\n{text}"
         )
     # "Never cache" is never stale either.
-    assert hits > 0.08, f"only {hits:.0%} hits"
+    assert hits > 0.05, f"only {hits:.0%} hits"
 
 
 KNOWN_BAD = {
