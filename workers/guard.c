@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cache/slot_map.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/random.h"
 #include "workers/lineage.h"
 #include "workers/purge_log.h"
-#include "workers/slot_map.h"
 
 enum {
     PLACES_MAX = FW_SLOT_SERVERS_MAX,

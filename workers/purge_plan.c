@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "cache/slot_map.h"
 #include "runtime/alloc.h"
-#include "workers/slot_map.h"
 
 enum {
     SLOTS = 2 * FW_PURGE_ITEMS_MAX, /* a power of two; at most half of them are ever used */

@@ -8,8 +8,9 @@
  * password is that of the default user. */
 #pragma once
 
+#include "cache/slot_map.h"
+
 enum {
-    FW_REDIS_HOST_SIZE_MAX = 255,
     FW_REDIS_PATH_SIZE_MAX = 107, /* what a Unix socket address holds */
     FW_REDIS_USER_SIZE_MAX = 127,
     FW_REDIS_PASSWORD_SIZE_MAX = 511,

@@ -2,10 +2,10 @@
  * SPDX-License-Identifier: MPL-2.0 */
 #pragma once
 
+#include "cache/slot_map.h"
 #include "workers/purge_pipeline.h"
 #include "workers/redis_pool.h"
 #include "workers/sentinel.h"
-#include "workers/slot_map.h"
 
 enum { FW_REDIS_NODES_MAX = FW_SLOT_SERVERS_MAX + FW_REDIS_SEEDS_MAX };
 

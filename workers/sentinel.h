@@ -4,9 +4,9 @@
  * lead back to a server that has been replaced. */
 #pragma once
 
+#include "cache/slot_map.h"
 #include "workers/redis_link.h"
 #include "workers/redis_url.h"
-#include "workers/slot_map.h"
 
 enum {
     FW_SENTINEL_ASK_MS = 1000,

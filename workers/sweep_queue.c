@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cache/slot_map.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/random.h"
-#include "workers/slot_map.h"
 #include "workers/sweep_scripts.h"
 #include "workers/sweeper.h"
 

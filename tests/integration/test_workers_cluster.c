@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
+#include "cache/slot_map.h"
 #include "runtime/clock.h"
 #include "tests/support/redis_cluster.h"
 #include "tests/support/worker_world.h"
-#include "workers/slot_map.h"
 
 enum { KEYS = 60 };
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/slot_map.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
-#include "workers/slot_map.h"
 
 enum { START_MS_MAX = 30000 };
 

@@ -1,4 +1,4 @@
-foreach(topic entry freshness payload policy purge read rules)
+foreach(topic entry freshness payload policy purge read rules slot_map)
   fw_unit_test(cache ${topic} fw::cache)
 endforeach()
 

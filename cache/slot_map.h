@@ -3,9 +3,9 @@
 #pragma once
 
 #include "proto/bytes.h"
-#include "workers/redis_address.h"
 
 enum {
+    FW_REDIS_HOST_SIZE_MAX = 255,
     FW_SLOTS = 16384,
     FW_SLOT_SERVERS_MAX = 128, /* primaries; the slots of further ones have no server */
     FW_SLOT_NO_SERVER = 0xffff,

@@ -1,6 +1,6 @@
 /* slot_map.c - which server of a Redis Cluster holds which key.   SPDX-License-Identifier: MPL-2.0
  */
-#include "workers/slot_map.h"
+#include "cache/slot_map.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "workers/slot_map.h"
+#include "cache/slot_map.h"
 
 static int setup(void **state)
 {
