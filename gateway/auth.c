@@ -11,7 +11,6 @@
 #include <jansson.h>
 #include <rhonabwy.h>
 
-#include "proto/wildcard.h"
 #include "runtime/alloc.h"
 
 enum { SHA256_SIZE = 32, SHA256_BASE64_SIZE = 43 };
@@ -28,17 +27,6 @@ struct fw_auth {
     auth_key_t *keys;
     size_t count;
 };
-
-struct fw_claims {
-    int64_t expires_s;
-    uint32_t size; /* of texts */
-    uint16_t rooms_count;
-    bool limits_rooms; /* the token has a list of rooms */
-    uint8_t user_size;
-    char texts[]; /* the user id, then each room's glob, each with a closing 0 */
-};
-
-_Static_assert(FW_CHANNEL_ID_SIZE_MAX <= UINT8_MAX, "user_size is a byte");
 
 fw_auth_t *fw_auth_new(const fw_auth_key_t *keys, size_t count)
 {
@@ -167,62 +155,12 @@ static bool date_of(const json_t *claims, const char *name, int64_t *ret_s)
     return true;
 }
 
-static bool rooms_are_valid(const json_t *rooms, size_t *ret_size)
-{
-    if (!json_is_array(rooms) || json_array_size(rooms) > FW_TOKEN_ROOMS_MAX)
-        return false;
-    for (size_t i = 0; i < json_array_size(rooms); i++) {
-        const json_t *room = json_array_get(rooms, i);
-        if (!json_is_string(room) || json_string_length(room) > FW_CHANNEL_ID_SIZE_MAX)
-            return false;
-        *ret_size += json_string_length(room) + 1;
-    }
-    return true;
-}
-
-static char *append(char *end, const json_t *text)
-{
-    size_t size = json_string_length(text);
-    memcpy(end, json_string_value(text), size + 1);
-    return end + size + 1;
-}
-
-/* NULL when a claim is not what it must be. */
-static fw_claims_t *claims_of(const json_t *claims)
-{
-    const json_t *user = json_object_get(claims, "sub");
-    const json_t *rooms = json_object_get(claims, "rooms");
-    char name[FW_CHANNEL_SIZE_MAX + 1];
-    size_t name_size = 0;
-    if (!json_is_string(user))
-        return NULL;
-    fw_text_t id = {json_string_value(user), json_string_length(user)};
-    if (fw_channel_make(FW_CHANNEL_KIND_USER, id, name, &name_size) != 0)
-        return NULL;
-    size_t size = id.size + 1;
-    if (rooms && !rooms_are_valid(rooms, &size))
-        return NULL;
-    int64_t expires_s = 0;
-    if (!date_of(claims, "exp", &expires_s))
-        return NULL;
-    fw_claims_t *self = fw_alloc(1, sizeof *self + size);
-    self->expires_s = expires_s;
-    self->size = (uint32_t)size;
-    self->user_size = (uint8_t)id.size;
-    self->limits_rooms = rooms != NULL;
-    self->rooms_count = (uint16_t)json_array_size(rooms);
-    char *end = append(self->texts, user);
-    for (size_t i = 0; i < json_array_size(rooms); i++)
-        end = append(end, json_array_get(rooms, i));
-    return self;
-}
-
 static int judge(const json_t *json, int64_t wall_s, fw_claims_t **ret_claims,
                  const char **ret_reason)
 {
-    fw_claims_t *claims = claims_of(json);
+    fw_claims_t *claims = NULL;
     int64_t not_before_s = 0;
-    if (!claims || !date_of(json, "nbf", &not_before_s)) {
+    if (fw_claims_parse(json, &claims) != 0 || !date_of(json, "nbf", &not_before_s)) {
         fw_claims_destroy(&claims);
         *ret_reason = "token has a claim that is missing or not valid";
         return -EACCES;
@@ -232,8 +170,8 @@ static int judge(const json_t *json, int64_t wall_s, fw_claims_t **ret_claims,
         *ret_reason = "token is not valid yet";
         return -EACCES;
     }
-    bool limited = json_object_get(json, "exp") != NULL;
-    if (limited && claims->expires_s <= wall_s - FW_TOKEN_LEEWAY_S) {
+    int64_t expires_s = fw_claims_expires_s(claims);
+    if (expires_s > 0 && expires_s <= wall_s - FW_TOKEN_LEEWAY_S) {
         fw_claims_destroy(&claims);
         *ret_reason = "token has expired";
         return -EKEYEXPIRED;
@@ -267,54 +205,4 @@ done:
     json_decref(claims);
     r_jwt_free(jwt);
     return result;
-}
-
-void fw_claims_destroy(fw_claims_t **self_p)
-{
-    free(*self_p);
-    *self_p = NULL;
-}
-
-fw_text_t fw_claims_user(const fw_claims_t *self)
-{
-    return (fw_text_t){self->texts, self->user_size};
-}
-
-int64_t fw_claims_expires_s(const fw_claims_t *self)
-{
-    return self->expires_s;
-}
-
-size_t fw_claims_bytes(const fw_claims_t *self)
-{
-    return sizeof *self + self->size;
-}
-
-static bool permits_room(const fw_claims_t *claims, fw_text_t room)
-{
-    if (!claims->limits_rooms)
-        return true;
-    const char *glob = claims->texts + claims->user_size + 1;
-    for (uint16_t i = 0; i < claims->rooms_count; i++) {
-        fw_text_t pattern = fw_text(glob);
-        if (fw_wildcard_match(pattern, room))
-            return true;
-        glob += pattern.size + 1;
-    }
-    return false;
-}
-
-bool fw_auth_permits(const fw_claims_t *claims, fw_text_t channel)
-{
-    switch (fw_channel_kind(channel)) {
-    case FW_CHANNEL_KIND_BROADCAST:
-        return true;
-    case FW_CHANNEL_KIND_USER:
-        return claims && fw_text_equal(fw_claims_user(claims), fw_channel_id(channel));
-    case FW_CHANNEL_KIND_ROOM:
-        return claims && permits_room(claims, fw_channel_id(channel));
-    case FW_CHANNEL_INVALID:
-        break;
-    }
-    return false;
 }

@@ -1,14 +1,13 @@
-/* auth.h - who may listen to what.   SPDX-License-Identifier: MPL-2.0
+/* auth.h - who somebody is.   SPDX-License-Identifier: MPL-2.0
  * Pure. Verifies JSON Web Tokens against a fixed set of keys: the algorithm is the key's, never the
  * token's choice; keys in or behind a token's header are not looked at. Tokens never reach a log:
  * reasons are static texts. */
 #pragma once
 
-#include "proto/channel.h"
+#include "gateway/claims.h"
 
 enum {
     FW_TOKEN_SIZE_MAX = 8 * 1024,
-    FW_TOKEN_ROOMS_MAX = 256,
     FW_TOKEN_LEEWAY_S = 5, /* how far clocks may differ */
 };
 
@@ -24,9 +23,6 @@ typedef struct {
 
 typedef struct fw_auth fw_auth_t;
 
-/* What a verified token says. */
-typedef struct fw_claims fw_claims_t;
-
 /* Copies the keys; without any nobody can authenticate. */
 fw_auth_t *fw_auth_new(const fw_auth_key_t *keys, size_t count) __attribute__((warn_unused_result));
 void fw_auth_destroy(fw_auth_t **self_p);
@@ -35,14 +31,6 @@ void fw_auth_destroy(fw_auth_t **self_p);
  * *ret_reason is a static text for the client. */
 int fw_auth_verify(const fw_auth_t *self, fw_text_t token, int64_t wall_s, fw_claims_t **ret_claims,
                    const char **ret_reason) __attribute__((warn_unused_result));
-
-void fw_claims_destroy(fw_claims_t **self_p);
-fw_text_t fw_claims_user(const fw_claims_t *self);
-int64_t fw_claims_expires_s(const fw_claims_t *self); /* wall clock; 0 = never */
-size_t fw_claims_bytes(const fw_claims_t *self);
-
-/* May a session with these claims (NULL = anonymous) listen to a channel? */
-bool fw_auth_permits(const fw_claims_t *claims, fw_text_t channel);
 
 /* Compares without telling by its duration where the difference is. */
 bool fw_auth_equal(fw_text_t a, fw_text_t b);

@@ -41,7 +41,7 @@ static fw_close_t admit(const fw_dialogue_t *self, const fw_session_t *session,
         char name[FW_CHANNEL_SIZE_MAX + 1];
         size_t size = 0;
         if (fw_channel_make(FW_CHANNEL_KIND_ROOM, route->room, name, &size) != 0 ||
-            !fw_auth_permits(session->claims, (fw_text_t){name, size}))
+            !fw_claims_may(session->claims, FW_ACTION_LISTEN, (fw_text_t){name, size}))
             return close_with(FW_CLOSE_FORBIDDEN, "the token does not allow this room");
     }
     return FW_CLOSE_NOT;
@@ -111,7 +111,7 @@ static void join_named(const fw_dialogue_t *self, fw_session_t *session,
     if (fw_channel_kind(name) == FW_CHANNEL_INVALID) {
         say_error(self, session, request_id, FW_CLOSE_BAD_REQUEST, "not the name of a channel",
                   name);
-    } else if (!fw_auth_permits(session->claims, name)) {
+    } else if (!fw_claims_may(session->claims, FW_ACTION_LISTEN, name)) {
         say_error(self, session, request_id, FW_CLOSE_FORBIDDEN, "the token does not allow this",
                   name);
     } else if (!has && session->count >= self->channels_max) {

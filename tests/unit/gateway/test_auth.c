@@ -204,7 +204,7 @@ static bool permits(const char *json, const char *channel)
     fw_claims_t *claims = NULL;
     if (json)
         assert_int_equal(verify(make_good_token(json), &claims), 0);
-    bool result = fw_auth_permits(claims, fw_text(channel));
+    bool result = fw_claims_may(claims, FW_ACTION_LISTEN, fw_text(channel));
     fw_claims_destroy(&claims);
     return result;
 }
