@@ -20,11 +20,15 @@ typedef struct {
     const char *host; /* NULL = 127.0.0.1 */
     int port;         /* 0 = 6379 */
     const char *path; /* of a Unix socket, instead of host and port; NULL = none */
+    /* Instead of host and port: "host:port,…" of Sentinels, which are asked for the primary of this
+     * name before every connection. */
+    const char *sentinels;
+    const char *primary;
     const char *user; /* NULL = the default user */
     const char *password;
     int database;
     int64_t timeout_ms; /* to connect, and for each reply; 0 = FW_CACHE_REDIS_TIMEOUT_MS */
-    /* Instead of host, port and path: returns a connection that is ready (TLS, Sentinel …), which
+    /* Instead of host, port and path: returns a connection that is ready (over TLS, say), which
      * becomes the transport's, or NULL. */
     struct redisContext *(*connect)(void *context);
     void *connect_context;

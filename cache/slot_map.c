@@ -52,6 +52,22 @@ static bool make_server(const char *host, size_t host_size, int64_t port,
     return true;
 }
 
+/* servers_count when it is not there. */
+static size_t find(const fw_slot_map_t *self, const fw_slot_server_t *server)
+{
+    size_t index = 0;
+    while (index < self->servers_count && (self->servers[index].port != server->port ||
+                                           strcmp(self->servers[index].host, server->host) != 0)) {
+        index++;
+    }
+    return index;
+}
+
+bool fw_slot_map_has(const fw_slot_map_t *self, const fw_slot_server_t *server)
+{
+    return find(self, server) < self->servers_count;
+}
+
 bool fw_slot_map_add(fw_slot_map_t *self, int64_t first, int64_t last, const char *host,
                      int64_t port)
 {
@@ -60,11 +76,7 @@ bool fw_slot_map_add(fw_slot_map_t *self, int64_t first, int64_t last, const cha
         !make_server(host, strlen(host), port, &server)) {
         return false;
     }
-    size_t index = 0;
-    while (index < self->servers_count && (self->servers[index].port != server.port ||
-                                           strcmp(self->servers[index].host, server.host) != 0)) {
-        index++;
-    }
+    size_t index = find(self, &server);
     if (index == FW_SLOT_SERVERS_MAX) {
         return false;
     }

@@ -32,6 +32,9 @@ bool fw_slot_map_add(fw_slot_map_t *self, int64_t first, int64_t last, const cha
 /* The server of a slot, or NULL. */
 const fw_slot_server_t *fw_slot_map_server(const fw_slot_map_t *self, uint16_t slot);
 
+/* Does it hold any slot? */
+bool fw_slot_map_has(const fw_slot_map_t *self, const fw_slot_server_t *server);
+
 /* Reads where a reply "MOVED slot host:port" or "ASK slot host:port" points; the host may be empty,
  * which means the one that answered. False when it does not. */
 bool fw_slot_redirect(const char *text, fw_slot_server_t *ret_server);

@@ -1,6 +1,6 @@
 /* transport.h - what carries the commands of the machines to Redis.   SPDX-License-Identifier:
- * MPL-2.0 redis.h has one for a single server. One for a Redis Cluster routes each command by the
- * slot of its `route`; the rules then say `cluster`. */
+ * MPL-2.0 redis.h has one for a single server or the primary that Sentinels name, cluster.h one
+ * for a Redis Cluster, which routes each command by the slot of its `route`. */
 #pragma once
 
 #include <stdint.h>
