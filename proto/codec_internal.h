@@ -10,6 +10,7 @@
 #include "freshwire/v1/publish.pb-c.h"
 #include "proto/arena.h"
 #include "proto/codec.h"
+#include "proto/json_text.h"
 
 struct fw_codec {
     fw_arena_t *decoded;     /* of the last message, delivery or beacon */
@@ -45,3 +46,7 @@ void *fw_codec_unpack(const ProtobufCMessageDescriptor *descriptor, fw_arena_t *
                       fw_bytes_t data) __attribute__((warn_unused_result));
 /* Makes the buffer at least so large; its content is lost. */
 uint8_t *fw_codec_reserve(fw_codec_t *self, size_t size) __attribute__((warn_unused_result));
+/* A field of one value, or one of a repeated one, as JSON; bytes as base64. */
+void fw_codec_value_json(fw_json_t *json, const ProtobufCFieldDescriptor *field, const void *at);
+/* It is not the default. */
+bool fw_codec_value_is_set(const ProtobufCFieldDescriptor *field, const void *at);

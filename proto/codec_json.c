@@ -9,7 +9,7 @@
 
 static void write_message(fw_json_t *json, const ProtobufCMessage *message);
 
-static void write_value(fw_json_t *json, const ProtobufCFieldDescriptor *field, const void *at)
+void fw_codec_value_json(fw_json_t *json, const ProtobufCFieldDescriptor *field, const void *at)
 {
     switch (field->type) {
     case PROTOBUF_C_TYPE_STRING:
@@ -78,7 +78,7 @@ static size_t value_size(const ProtobufCFieldDescriptor *field)
 }
 
 /* proto3 has no presence for single values: the default is the same as unset. */
-static bool is_set(const ProtobufCFieldDescriptor *field, const void *at)
+bool fw_codec_value_is_set(const ProtobufCFieldDescriptor *field, const void *at)
 {
     static const uint8_t zero[8];
     switch (field->type) {
@@ -100,7 +100,7 @@ static void write_list(fw_json_t *json, const ProtobufCFieldDescriptor *field, c
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             fw_json_raw(json, ",", 1);
-        write_value(json, field, list + i * value_size(field));
+        fw_codec_value_json(json, field, list + i * value_size(field));
     }
     fw_json_raw(json, "]", 1);
 }
@@ -116,7 +116,7 @@ static void write_message(fw_json_t *json, const ProtobufCMessage *message)
         bool repeated = field->label == PROTOBUF_C_LABEL_REPEATED;
         size_t count =
             repeated ? *(const size_t *)(const void *)(base + field->quantifier_offset) : 0;
-        if (repeated ? count == 0 : !is_set(field, at))
+        if (repeated ? count == 0 : !fw_codec_value_is_set(field, at))
             continue;
         fw_json_raw(json, separator, 1);
         separator = ",";
@@ -125,7 +125,7 @@ static void write_message(fw_json_t *json, const ProtobufCMessage *message)
         if (repeated)
             write_list(json, field, *(const char *const *)at, count);
         else
-            write_value(json, field, at);
+            fw_codec_value_json(json, field, at);
     }
     fw_json_raw(json, *separator == '{' ? "{}" : "}", *separator == '{' ? 2 : 1);
 }

@@ -1,13 +1,14 @@
 /* wire_limits.c - see wire_limits.h.   SPDX-License-Identifier: MPL-2.0 */
 #include "proto/wire_limits.h"
 
+#include "freshwire/v1/browser.pb-c.h"
 #include "freshwire/v1/events.pb-c.h"
 #include "freshwire/v1/gateway.pb-c.h"
 #include "freshwire/v1/jobs.pb-c.h"
 #include "freshwire/v1/link.pb-c.h"
 #include "freshwire/v1/publish.pb-c.h"
+#include "proto/browser.h"
 #include "proto/channel.h"
-#include "proto/codec.h"
 
 enum {
     TEAM_MEMBERS_MAX = 1000,
@@ -99,6 +100,28 @@ static const fw_message_limit_t limits[] = {
     {MESSAGE(replay_reply),
      0,
      {[2] = SIZE(FW_CHANNEL_SIZE_MAX), [5] = LIST(0, FW_REPLAY_EVENTS_MAX)}},
+    {MESSAGE(client_message), FW_FRAME_SIZE_MAX, {{0}}},
+    {MESSAGE(client_hello),
+     0,
+     {[1] = SIZE(FW_BROWSER_TOKEN_SIZE_MAX),
+      [2] = SIZE(FW_ORIGIN_SIZE_MAX),
+      [4] = LIST(0, FW_BROWSER_SUBSCRIPTIONS_MAX)}},
+    {MESSAGE(client_subscription), 0, {[1] = SIZE(FW_CHANNEL_SIZE_MAX)}},
+    {MESSAGE(client_subscribe),
+     0,
+     {[1] = SIZE(FW_BROWSER_REQUEST_ID_SIZE_MAX), [2] = SIZE(FW_CHANNEL_SIZE_MAX)}},
+    {MESSAGE(client_unsubscribe),
+     0,
+     {[1] = SIZE(FW_BROWSER_REQUEST_ID_SIZE_MAX), [2] = SIZE(FW_CHANNEL_SIZE_MAX)}},
+    {MESSAGE(client_refresh),
+     0,
+     {[1] = SIZE(FW_BROWSER_REQUEST_ID_SIZE_MAX), [2] = SIZE(FW_BROWSER_TOKEN_SIZE_MAX)}},
+    {MESSAGE(client_publish),
+     0,
+     {[1] = SIZE(FW_BROWSER_REQUEST_ID_SIZE_MAX),
+      [2] = SIZE(FW_CHANNEL_SIZE_MAX),
+      [3] = SIZE(FW_EVENT_TYPE_SIZE_MAX),
+      [4] = SIZE(FW_PAYLOAD_SIZE_MAX)}},
     {MESSAGE(project_created),
      FW_PAYLOAD_SIZE_MAX,
      {[1] = PAYLOAD_TEXT,
