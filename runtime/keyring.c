@@ -111,7 +111,7 @@ static int read_key(const char *option, const fw_rule_t *rule, entry_t *entry,
                     "has a key that is not 40 characters of Z85; 'freshwire keys' makes keys",
                     ret_error);
     }
-    memcpy(entry->holder.key, key, FW_KEY_SIZE + 1);
+    (void)snprintf(entry->holder.key, sizeof entry->holder.key, "%s", key);
     return 0;
 }
 
