@@ -11,6 +11,17 @@ enum {
     FW_TOKEN_LEEWAY_S = 5, /* how far clocks may differ */
 };
 
+/* Where a token can be. */
+typedef enum {
+    FW_DOOR_HELLO,
+    FW_DOOR_HEADER,
+    FW_DOOR_QUERY,
+    FW_DOOR_COOKIE,
+    FW_DOOR_REFRESH, /* of a session that has one */
+} fw_door_t;
+
+enum { FW_DOORS = FW_DOOR_REFRESH + 1 };
+
 typedef enum {
     FW_AUTH_HS256,
 } fw_auth_algorithm_t;

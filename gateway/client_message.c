@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -92,6 +93,15 @@ static int parse_hello(const json_t *object, size_t subscriptions_max,
     return 0;
 }
 
+static int parse_refresh(const json_t *object, fw_client_message_t *ret_message,
+                         const char **ret_reason)
+{
+    ret_message->kind = FW_CLIENT_REFRESH;
+    if (!get_text(object, "token", SIZE_MAX, &ret_message->token) || ret_message->token.size == 0)
+        return refuse(-EPROTO, "token must be a text", ret_reason);
+    return 0;
+}
+
 static int parse_one_channel(const json_t *object, fw_client_kind_t kind,
                              fw_client_message_t *ret_message, const char **ret_reason)
 {
@@ -118,6 +128,8 @@ static int parse_object(const json_t *object, size_t subscriptions_max,
         return parse_one_channel(object, FW_CLIENT_SUBSCRIBE, ret_message, ret_reason);
     if (fw_text_equal(type, FW_TEXT("fw.unsubscribe")))
         return parse_one_channel(object, FW_CLIENT_UNSUBSCRIBE, ret_message, ret_reason);
+    if (fw_text_equal(type, FW_TEXT("fw.refresh")))
+        return parse_refresh(object, ret_message, ret_reason);
     if (fw_text_equal(type, FW_TEXT("fw.ping")))
         ret_message->kind = FW_CLIENT_PING;
     else if (fw_text_equal(type, FW_TEXT("fw.pong")))
@@ -143,8 +155,21 @@ int fw_client_message_parse(fw_bytes_t text, size_t subscriptions_max,
     return parse_object(document, subscriptions_max, ret_message, ret_reason);
 }
 
+/* A token is not left behind in freed memory. */
+static void forget_token(json_t *document)
+{
+    const json_t *token = json_object_get(document, "token");
+    union {
+        const char *given;
+        char *taken;
+    } text = {.given = json_string_value(token)};
+    if (text.given)
+        explicit_bzero(text.taken, json_string_length(token));
+}
+
 void fw_client_message_clear(fw_client_message_t *self)
 {
+    forget_token(self->document);
     free(self->subscriptions);
     json_decref(self->document);
     *self = (fw_client_message_t){

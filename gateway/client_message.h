@@ -16,6 +16,7 @@ typedef enum {
     FW_CLIENT_UNSUBSCRIBE,
     FW_CLIENT_PING,
     FW_CLIENT_PONG,
+    FW_CLIENT_REFRESH,
 } fw_client_kind_t;
 
 typedef struct {
@@ -27,7 +28,7 @@ typedef struct {
 typedef struct {
     fw_client_kind_t kind;
     fw_text_t request_id;                    /* empty when there is none */
-    fw_text_t token;                         /* hello; empty when there is none */
+    fw_text_t token;                         /* hello, refresh; empty when there is none */
     fw_text_t origin;                        /* hello; empty when there is none */
     bool batch;                              /* hello */
     fw_client_subscription_t *subscriptions; /* hello: any number; subscribe, unsubscribe: one */
@@ -42,4 +43,5 @@ typedef struct {
 int fw_client_message_parse(fw_bytes_t text, size_t subscriptions_max,
                             fw_client_message_t *ret_message, const char **ret_reason)
     __attribute__((warn_unused_result));
+/* Also overwrites the token. */
 void fw_client_message_clear(fw_client_message_t *self);

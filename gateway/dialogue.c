@@ -3,32 +3,13 @@
 
 #include <errno.h>
 
-#include "gateway/client_message.h"
+#include "gateway/dialogue_token.h"
 #include "proto/codec.h"
 #include "proto/utf8.h"
 
 static fw_close_t close_with(fw_close_code_t code, const char *reason)
 {
     return (fw_close_t){code, reason};
-}
-
-/* Verifies a token and gives its claims to the session. */
-static fw_close_t authenticate(const fw_dialogue_t *self, fw_session_t *session, fw_text_t token,
-                               int64_t wall_s)
-{
-    fw_claims_t *claims = NULL;
-    const char *reason = "";
-    int result = fw_auth_verify(self->auth, token, wall_s, &claims, &reason);
-    if (result == -EKEYEXPIRED)
-        return close_with(FW_CLOSE_TOKEN_EXPIRED, reason);
-    if (result != 0)
-        return close_with(FW_CLOSE_TOKEN_REFUSED, reason);
-    if (session->claims && !fw_text_equal(fw_session_user(session), fw_claims_user(claims))) {
-        fw_claims_destroy(&claims);
-        return close_with(FW_CLOSE_FORBIDDEN, "token is of another user");
-    }
-    fw_session_set_claims(session, &claims);
-    return FW_CLOSE_NOT;
 }
 
 /* May the session be where it is, being who it is? */
@@ -96,9 +77,7 @@ static void say_error(const fw_dialogue_t *self, fw_session_t *session, fw_text_
         .temporary = code == FW_CLOSE_TOO_MANY,
         .channel = channel,
     };
-    (*self->refused)++;
-    fw_session_say_error(session, &error);
-    fw_hub_mark(self->hub, session);
+    fw_dialogue_refuse(self, session, &error);
 }
 
 /* Joins a channel that the client named, or tells it why not. */
@@ -136,7 +115,8 @@ fw_close_t fw_dialogue_open(const fw_dialogue_t *self, fw_session_t *session,
         return close_with(FW_CLOSE_BAD_REQUEST, "origin is not a text of at most 128 bytes");
     fw_session_set_origin(session, opening->origin);
     if (opening->token.size > 0) {
-        fw_close_t refused = authenticate(self, session, opening->token, wall_s);
+        fw_close_t refused =
+            fw_dialogue_authenticate(self, session, opening->door, opening->token, wall_s);
         if (refused.code != FW_CLOSE_NONE)
             return refused;
     }
@@ -180,7 +160,8 @@ static fw_close_t hello(const fw_dialogue_t *self, fw_session_t *session, const 
         return FW_CLOSE_NOT;
     }
     if (message->token.size > 0) {
-        fw_close_t refused = authenticate(self, session, message->token, wall_s);
+        fw_close_t refused =
+            fw_dialogue_authenticate(self, session, FW_DOOR_HELLO, message->token, wall_s);
         if (refused.code != FW_CLOSE_NONE)
             return refused;
     }
@@ -211,7 +192,7 @@ static void unsubscribe(const fw_dialogue_t *self, fw_session_t *session,
                   channel);
         return;
     }
-    fw_session_say_unsubscribed(session, message->request_id, channel);
+    fw_session_say_unsubscribed(session, message->request_id, channel, "");
     fw_hub_mark(self->hub, session);
     /* The welcome may have waited for this one only. */
     if (session->state == FW_SESSION_WAITING)
@@ -231,6 +212,10 @@ static fw_close_t obey(const fw_dialogue_t *self, fw_session_t *session, const f
         break;
     case FW_CLIENT_PONG:
         break;
+    case FW_CLIENT_REFRESH:
+        if (greeted)
+            return fw_dialogue_refresh(self, session, message, now_ms, wall_s);
+        break;
     case FW_CLIENT_SUBSCRIBE:
         if (greeted)
             join_named(self, session, &message->subscriptions[0], message->request_id);
@@ -240,7 +225,8 @@ static fw_close_t obey(const fw_dialogue_t *self, fw_session_t *session, const f
             unsubscribe(self, session, message, now_ms);
         break;
     }
-    bool asks = message->kind == FW_CLIENT_SUBSCRIBE || message->kind == FW_CLIENT_UNSUBSCRIBE;
+    bool asks = message->kind == FW_CLIENT_SUBSCRIBE || message->kind == FW_CLIENT_UNSUBSCRIBE ||
+                message->kind == FW_CLIENT_REFRESH;
     if (asks && !greeted)
         say_error(self, session, message->request_id, FW_CLOSE_BAD_REQUEST, "fw.hello is expected",
                   FW_TEXT_NONE);

@@ -15,13 +15,17 @@ typedef struct {
     uint32_t channels_max; /* per session */
     uint64_t *refused;     /* counts the messages that were answered by fw.error */
     size_t resume_max;     /* subscriptions in one fw.hello */
+    /* Told of every token; result is that of fw_auth_verify. NULL = nobody. */
+    void (*judged)(void *context, fw_door_t door, int result);
+    void *judged_context;
 } fw_dialogue_t;
 
 /* What the handshake brought. */
 typedef struct {
     fw_route_t route;
     fw_subprotocol_t subprotocol;
-    fw_text_t token;  /* of the URL or a header; empty when there is none */
+    fw_door_t door;   /* where the token was */
+    fw_text_t token;  /* of the URL, a header or a cookie; empty when there is none */
     fw_text_t origin; /* name of the tab, of the URL; empty when there is none */
 } fw_opening_t;
 

@@ -11,6 +11,7 @@ enum {
     FW_RING_EVENTS_MAX = 1024 * 1024,
     FW_MESSAGES_PER_SECOND = 50, /* of one session; beyond: close 4290 */
     FW_MESSAGES_BURST = 200,
+    FW_REFRESH_COST = 10,        /* messages that one fw.refresh counts for */
     FW_REQUEST_ID_SIZE_MAX = 64, /* beyond: fw.error */
     FW_EMPTY_FRAGMENTS_MAX = 16, /* of one message; beyond: close 4400 */
     FW_CONNECTIONS_SPARE =

@@ -76,11 +76,14 @@ void fw_server_subscribed(fw_json_t *json, fw_text_t request_id, const fw_standi
     literal(json, "}");
 }
 
-void fw_server_unsubscribed(fw_json_t *json, fw_text_t request_id, fw_text_t channel)
+void fw_server_unsubscribed(fw_json_t *json, fw_text_t request_id, fw_text_t channel,
+                            const char *reason)
 {
     literal(json, "{\"type\":\"fw.unsubscribed\"");
     request(json, request_id);
     member(json, "channel", channel);
+    if (*reason)
+        member(json, "reason", fw_text(reason));
     literal(json, "}");
 }
 
@@ -138,6 +141,22 @@ void fw_server_ping(fw_json_t *json)
 void fw_server_pong(fw_json_t *json)
 {
     literal(json, "{\"type\":\"fw.pong\"}");
+}
+
+void fw_server_refreshed(fw_json_t *json, fw_text_t request_id, int64_t expires_in_ms)
+{
+    literal(json, "{\"type\":\"fw.refreshed\"");
+    request(json, request_id);
+    if (expires_in_ms > 0)
+        number(json, "expires_in_ms", expires_in_ms);
+    literal(json, "}");
+}
+
+void fw_server_expired(fw_json_t *json, uint32_t grace_ms)
+{
+    literal(json, "{\"type\":\"fw.expired\"");
+    number(json, "grace_ms", grace_ms);
+    literal(json, "}");
 }
 
 void fw_server_drain(fw_json_t *json, uint32_t reconnect_window_ms)

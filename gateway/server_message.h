@@ -37,7 +37,9 @@ typedef struct {
 
 void fw_server_welcome(fw_json_t *json, const fw_server_welcome_t *welcome);
 void fw_server_subscribed(fw_json_t *json, fw_text_t request_id, const fw_standing_t *standing);
-void fw_server_unsubscribed(fw_json_t *json, fw_text_t request_id, fw_text_t channel);
+/* reason: "" when the client asked for it. */
+void fw_server_unsubscribed(fw_json_t *json, fw_text_t request_id, fw_text_t channel,
+                            const char *reason);
 void fw_server_reset(fw_json_t *json, fw_reset_reason_t reason, fw_text_t channel,
                      fw_position_t position);
 /* The events up to here are not for this session: without it they would look like a hole. */
@@ -45,4 +47,8 @@ void fw_server_position(fw_json_t *json, fw_text_t channel, fw_position_t positi
 void fw_server_error(fw_json_t *json, const fw_server_error_t *error);
 void fw_server_ping(fw_json_t *json);
 void fw_server_pong(fw_json_t *json);
+/* A new token was taken; expires_in_ms: 0 = never. */
+void fw_server_refreshed(fw_json_t *json, fw_text_t request_id, int64_t expires_in_ms);
+/* The token has expired: another one is expected within the grace period. */
+void fw_server_expired(fw_json_t *json, uint32_t grace_ms);
 void fw_server_drain(fw_json_t *json, uint32_t reconnect_window_ms);

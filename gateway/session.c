@@ -316,6 +316,8 @@ typedef struct {
     fw_text_t request_id;
     fw_text_t channel;
     const fw_standing_t *standing;
+    const char *reason;
+    int64_t expires_in_ms;
 } answer_t;
 
 static void render_subscribed(fw_json_t *json, const void *args)
@@ -334,12 +336,13 @@ void fw_session_say_subscribed(fw_session_t *self, uint32_t index, fw_text_t req
 static void render_unsubscribed(fw_json_t *json, const void *args)
 {
     const answer_t *answer = args;
-    fw_server_unsubscribed(json, answer->request_id, answer->channel);
+    fw_server_unsubscribed(json, answer->request_id, answer->channel, answer->reason);
 }
 
-void fw_session_say_unsubscribed(fw_session_t *self, fw_text_t request_id, fw_text_t channel)
+void fw_session_say_unsubscribed(fw_session_t *self, fw_text_t request_id, fw_text_t channel,
+                                 const char *reason)
 {
-    answer_t answer = {.request_id = request_id, .channel = channel};
+    answer_t answer = {.request_id = request_id, .channel = channel, .reason = reason};
     say(self, render_unsubscribed, &answer);
 }
 
@@ -382,6 +385,29 @@ static void render_pong(fw_json_t *json, const void *args)
 void fw_session_say_pong(fw_session_t *self)
 {
     say(self, render_pong, NULL);
+}
+
+static void render_refreshed(fw_json_t *json, const void *args)
+{
+    const answer_t *answer = args;
+    fw_server_refreshed(json, answer->request_id, answer->expires_in_ms);
+}
+
+void fw_session_say_refreshed(fw_session_t *self, fw_text_t request_id, int64_t expires_in_ms)
+{
+    answer_t answer = {.request_id = request_id, .expires_in_ms = expires_in_ms};
+    say(self, render_refreshed, &answer);
+}
+
+static void render_expired(fw_json_t *json, const void *args)
+{
+    const uint32_t *grace_ms = args;
+    fw_server_expired(json, *grace_ms);
+}
+
+void fw_session_say_expired(fw_session_t *self, uint32_t grace_ms)
+{
+    say(self, render_expired, &grace_ms);
 }
 
 static void render_drain(fw_json_t *json, const void *args)

@@ -68,6 +68,7 @@ struct fw_session {
     bool listed : 1;   /* in the hub's list of sessions to be flushed */
     bool behind : 1;   /* its socket took no more */
     bool heard : 1;    /* something came since the last ping */
+    bool expired : 1;  /* its token has; it was told, and has a grace period */
     bool overfull : 1; /* FW_CONTROL_BYTES_MAX was passed: close it as slow */
 };
 
@@ -108,11 +109,15 @@ void fw_session_touch(fw_session_t *self, uint32_t index);
 /* Appends own messages to what is written next. */
 void fw_session_say_welcome(fw_session_t *self, uint32_t ping_ms, uint32_t reconnect_window_ms);
 void fw_session_say_subscribed(fw_session_t *self, uint32_t index, fw_text_t request_id);
-void fw_session_say_unsubscribed(fw_session_t *self, fw_text_t request_id, fw_text_t channel);
+/* reason: "" when the client asked for it. */
+void fw_session_say_unsubscribed(fw_session_t *self, fw_text_t request_id, fw_text_t channel,
+                                 const char *reason);
 void fw_session_say_error(fw_session_t *self, const fw_server_error_t *error);
 /* Also as a WebSocket ping, which every browser answers by itself. */
 void fw_session_say_ping(fw_session_t *self);
 void fw_session_say_pong(fw_session_t *self);
+void fw_session_say_refreshed(fw_session_t *self, fw_text_t request_id, int64_t expires_in_ms);
+void fw_session_say_expired(fw_session_t *self, uint32_t grace_ms);
 void fw_session_say_drain(fw_session_t *self, uint32_t reconnect_window_ms);
 
 /* Bytes of memory that it takes by itself. */

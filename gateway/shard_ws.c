@@ -42,6 +42,7 @@ int fw_ws_prepare(fw_shard_t *self, struct lws *wsi)
     /* One that is too long is not the same as none. */
     if (!fits)
         opening->token = FW_TEXT("too long");
+    opening->door = opening->token.size > 0 ? FW_DOOR_HEADER : FW_DOOR_QUERY;
     if (opening->token.size == 0)
         opening->token = fw_http_argument(wsi, "token", arrival->token, sizeof arrival->token);
     opening->origin = fw_http_argument(wsi, "origin", arrival->origin, sizeof arrival->origin);
