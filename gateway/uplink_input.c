@@ -232,6 +232,11 @@ static bool take_answer(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us)
     case FW_MESSAGE_REPLAY_REQUEST:
     case FW_MESSAGE_FIRE_MARK:
     case FW_MESSAGE_FIRE_MISSING:
+    case FW_MESSAGE_PRESENCE_REPORT:
+    case FW_MESSAGE_PRESENCE_ACK:
+    case FW_MESSAGE_PRESENCE_REQUEST:
+    case FW_MESSAGE_PRESENCE_REPLY:
+    case FW_MESSAGE_CLIENT_NOTE:
         break; /* the pong's arrival is all that counts; the others never come on this link */
     }
     return true;

@@ -29,6 +29,10 @@ int fw_codec_decode_delivery(fw_codec_t *self, fw_bytes_t data, fw_delivery_t *r
                              fw_refusal_t *ret_refusal) __attribute__((warn_unused_result));
 int fw_codec_decode_beacon(fw_codec_t *self, fw_bytes_t data, fw_beacon_t *ret_beacon,
                            fw_refusal_t *ret_refusal) __attribute__((warn_unused_result));
+/* Decodes the body of an event frame that fw_codec_decode_delivery refused for want of a position:
+ * it may hold a note. */
+int fw_codec_decode_note(fw_codec_t *self, fw_bytes_t data, fw_note_t *ret_note,
+                         fw_refusal_t *ret_refusal) __attribute__((warn_unused_result));
 /* Decodes a publication without ending the life of what the last other decode returned. */
 int fw_codec_decode_publication(fw_codec_t *self, fw_bytes_t data,
                                 fw_publication_t *ret_publication, fw_refusal_t *ret_refusal)
@@ -42,6 +46,7 @@ fw_bytes_t fw_codec_encode(fw_codec_t *self, fw_link_t link, const fw_message_t 
 fw_bytes_t fw_codec_encode_publication(fw_codec_t *self, const fw_event_t *event);
 /* An event frame: the channel's topic and the delivery. */
 fw_bytes_t fw_codec_encode_event_frame(fw_codec_t *self, const fw_delivery_t *delivery);
+fw_bytes_t fw_codec_encode_note_frame(fw_codec_t *self, const fw_note_t *note);
 fw_bytes_t fw_codec_encode_beacon_frame(fw_codec_t *self, const fw_beacon_t *beacon);
 
 /* Writes a payload as one JSON value (typed: an object with the proto's field names, 64-bit numbers

@@ -27,8 +27,8 @@ static fw_position_t position_of(const Freshwire__V1__Position *position)
     return position ? (fw_position_t){position->epoch, position->offset} : (fw_position_t){0};
 }
 
-static int refuse_value(const char *field, const char *reason, uint64_t limit, uint64_t value,
-                        fw_refusal_t *ret_refusal)
+int fw_codec_refuse(const char *field, const char *reason, uint64_t limit, uint64_t value,
+                    fw_refusal_t *ret_refusal)
 {
     *ret_refusal = (fw_refusal_t){.limit = limit, .value = value};
     (void)snprintf(ret_refusal->field, sizeof ret_refusal->field, "%s", field);
@@ -106,6 +106,7 @@ static fw_event_t event_of(fw_arena_t *arena, const Freshwire__V1__Event *from)
         .user_id = fw_text(from->user_id),
         .ts = from->ts,
         .traceparent = fw_text(from->traceparent),
+        .client = from->client != 0,
     };
     if (event.type.size == 0)
         event.type = event.data.type;
@@ -128,8 +129,8 @@ static int check_incarnation(const char *field, ProtobufCBinaryData incarnation,
 {
     if (incarnation.len == FW_INCARNATION_SIZE)
         return 0;
-    return refuse_value(field, "must be 16 bytes", FW_INCARNATION_SIZE, incarnation.len,
-                        ret_refusal);
+    return fw_codec_refuse(field, "must be 16 bytes", FW_INCARNATION_SIZE, incarnation.len,
+                           ret_refusal);
 }
 
 /* A decoder of one message. ret_refusal says why when the result is negative. */
@@ -221,10 +222,10 @@ static int decode_publish(fw_arena_t *arena, const void *message, fw_message_t *
     const Freshwire__V1__Publish *from = message;
     fw_ack_level_t level;
     if (!from->event)
-        return refuse_value("event", "is missing", 0, 0, ret_refusal);
+        return fw_codec_refuse("event", "is missing", 0, 0, ret_refusal);
     if (level_of(from->level, &level) < 0)
-        return refuse_value("publish.level", "is not a level", 0, (uint32_t)from->level,
-                            ret_refusal);
+        return fw_codec_refuse("publish.level", "is not a level", 0, (uint32_t)from->level,
+                               ret_refusal);
     to->kind = FW_MESSAGE_PUBLISH;
     to->publish = (fw_publish_t){from->request_id, level, from->sequence,
                                  bytes_of(from->incarnation), event_of(arena, from->event)};
@@ -239,8 +240,8 @@ static int decode_ack(fw_arena_t *arena, const void *message, fw_message_t *to,
     const Freshwire__V1__PublishAck *from = message;
     if (from->status < FRESHWIRE__V1__PUBLISH_STATUS__PUBLISH_STATUS_OK ||
         from->status > FRESHWIRE__V1__PUBLISH_STATUS__PUBLISH_STATUS_REJECTED)
-        return refuse_value("ack.status", "is not a status", 0, (uint32_t)from->status,
-                            ret_refusal);
+        return fw_codec_refuse("ack.status", "is not a status", 0, (uint32_t)from->status,
+                               ret_refusal);
     to->kind = FW_MESSAGE_PUBLISH_ACK;
     to->ack = (fw_publish_ack_t){
         .request_id = from->request_id,
@@ -265,8 +266,8 @@ static int decode_job(fw_arena_t *arena, const void *message, fw_message_t *to,
     const Freshwire__V1__Job *from = message;
     if (from->cache_action < FRESHWIRE__V1__CACHE_ACTION__CACHE_ACTION_UNSPECIFIED ||
         from->cache_action > FRESHWIRE__V1__CACHE_ACTION__CACHE_ACTION_FLUSH)
-        return refuse_value("job.cache_action", "is not an action", 0, (uint32_t)from->cache_action,
-                            ret_refusal);
+        return fw_codec_refuse("job.cache_action", "is not an action", 0,
+                               (uint32_t)from->cache_action, ret_refusal);
     to->kind = FW_MESSAGE_JOB;
     to->job = (fw_job_t){from->job_id,
                          from->attempt,
@@ -380,15 +381,15 @@ static int decode_replay_reply(fw_arena_t *arena, const void *message, fw_messag
     fw_delivery_t *deliveries = NULL;
     if (from->status < FRESHWIRE__V1__REPLAY_STATUS__REPLAY_STATUS_COMPLETE ||
         from->status > FRESHWIRE__V1__REPLAY_STATUS__REPLAY_STATUS_RESET)
-        return refuse_value("replay.status", "is not a status", 0, (uint32_t)from->status,
-                            ret_refusal);
+        return fw_codec_refuse("replay.status", "is not a status", 0, (uint32_t)from->status,
+                               ret_refusal);
     if (from->n_deliveries > 0)
         deliveries = fw_arena_take(arena, from->n_deliveries * sizeof *deliveries);
     for (size_t i = 0; i < from->n_deliveries; i++) {
         if (!delivery_of(from->deliveries[i], &deliveries[i])) {
             char field[64];
             (void)snprintf(field, sizeof field, "replay.deliveries[%zu].position", i);
-            return refuse_value(field, "is missing", 0, 0, ret_refusal);
+            return fw_codec_refuse(field, "is missing", 0, 0, ret_refusal);
         }
     }
     to->kind = FW_MESSAGE_REPLAY_REPLY;
@@ -423,6 +424,11 @@ static const struct {
     {MESSAGE(positions_reply), decode_positions_reply},
     {MESSAGE(replay_request), decode_replay_request},
     {MESSAGE(replay_reply), decode_replay_reply},
+    {MESSAGE(presence_report), fw_codec_presence_report_of},
+    {MESSAGE(presence_ack), fw_codec_presence_ack_of},
+    {MESSAGE(presence_request), fw_codec_presence_request_of},
+    {MESSAGE(presence_reply), fw_codec_presence_reply_of},
+    {MESSAGE(client_note), fw_codec_client_note_of},
     {MESSAGE(ping), decode_ping},
     {MESSAGE(pong), decode_pong},
     {MESSAGE(hello), decode_hello},
@@ -439,7 +445,7 @@ static int decode_envelope(fw_arena_t *arena, const fw_envelope_t *envelope, fw_
     for (size_t i = 0; i < sizeof decoders / sizeof *decoders; i++)
         if (decoders[i].descriptor == descriptor)
             return decoders[i].decode(arena, envelope->message, to, ret_refusal);
-    return refuse_value("message", "is empty or of an unknown kind", 0, 0, ret_refusal);
+    return fw_codec_refuse("message", "is empty or of an unknown kind", 0, 0, ret_refusal);
 }
 
 /* Publishers know their event, not our envelope: paths begin at the event. */
@@ -451,8 +457,8 @@ static void shorten_field(fw_refusal_t *refusal)
         memmove(refusal->field, refusal->field + size, strlen(refusal->field) - size + 1);
 }
 
-static int unpack_checked(const ProtobufCMessageDescriptor *descriptor, fw_arena_t *arena,
-                          fw_bytes_t data, void **ret_message, fw_refusal_t *ret_refusal)
+int fw_codec_unpack_checked(const ProtobufCMessageDescriptor *descriptor, fw_arena_t *arena,
+                            fw_bytes_t data, void **ret_message, fw_refusal_t *ret_refusal)
 {
     fw_arena_reset(arena);
     *ret_refusal = (fw_refusal_t){0};
@@ -464,7 +470,7 @@ static int unpack_checked(const ProtobufCMessageDescriptor *descriptor, fw_arena
     *ret_message = fw_codec_unpack(descriptor, arena, data);
     if (!*ret_message) {
         /* The check and protobuf-c disagree: the fuzzer looks for this reason. */
-        (void)refuse_value("message", "passed the check and cannot be read", 0, 0, ret_refusal);
+        (void)fw_codec_refuse("message", "passed the check and cannot be read", 0, 0, ret_refusal);
         return -EBADMSG;
     }
     return 0;
@@ -475,8 +481,8 @@ int fw_codec_decode(fw_codec_t *self, fw_link_t link, fw_bytes_t data, fw_messag
 {
     void *envelope;
     fw_message_t message = {0};
-    int result =
-        unpack_checked(fw_envelope_descriptor(link), self->decoded, data, &envelope, ret_refusal);
+    int result = fw_codec_unpack_checked(fw_envelope_descriptor(link), self->decoded, data,
+                                         &envelope, ret_refusal);
     if (result == 0)
         result = decode_envelope(self->decoded, envelope, &message, ret_refusal);
     if (result == 0)
@@ -499,12 +505,12 @@ int fw_codec_decode_delivery(fw_codec_t *self, fw_bytes_t data, fw_delivery_t *r
 {
     void *from;
     fw_delivery_t delivery;
-    int result = unpack_checked(&freshwire__v1__delivery__descriptor, self->decoded, data, &from,
-                                ret_refusal);
+    int result = fw_codec_unpack_checked(&freshwire__v1__delivery__descriptor, self->decoded, data,
+                                         &from, ret_refusal);
     if (result < 0)
         return result;
     if (!delivery_of(from, &delivery))
-        return refuse_value("position", "is missing", 0, 0, ret_refusal);
+        return fw_codec_refuse("position", "is missing", 0, 0, ret_refusal);
     *ret_delivery = delivery;
     return 0;
 }
@@ -513,8 +519,8 @@ int fw_codec_decode_beacon(fw_codec_t *self, fw_bytes_t data, fw_beacon_t *ret_b
                            fw_refusal_t *ret_refusal)
 {
     void *from;
-    int result =
-        unpack_checked(&freshwire__v1__beacon__descriptor, self->decoded, data, &from, ret_refusal);
+    int result = fw_codec_unpack_checked(&freshwire__v1__beacon__descriptor, self->decoded, data,
+                                         &from, ret_refusal);
     if (result < 0)
         return result;
     const Freshwire__V1__Beacon *beacon = from;
@@ -529,8 +535,8 @@ int fw_codec_decode_publication(fw_codec_t *self, fw_bytes_t data,
                                 fw_publication_t *ret_publication, fw_refusal_t *ret_refusal)
 {
     void *from;
-    int result = unpack_checked(&freshwire__v1__publication__descriptor, self->publication, data,
-                                &from, ret_refusal);
+    int result = fw_codec_unpack_checked(&freshwire__v1__publication__descriptor, self->publication,
+                                         data, &from, ret_refusal);
     if (result < 0)
         return result;
     const Freshwire__V1__Publication *publication = from;
@@ -543,6 +549,7 @@ int fw_codec_decode_publication(fw_codec_t *self, fw_bytes_t data,
         .user_id = fw_text(publication->user_id),
         .ts = publication->ts,
         .traceparent = fw_text(publication->traceparent),
+        .client = publication->client != 0,
     };
     if (ret_publication->type.size == 0)
         ret_publication->type = ret_publication->data.type;

@@ -149,6 +149,7 @@ static Freshwire__V1__Event *event_in(fw_arena_t *arena, const fw_event_t *from)
     to->user_id = text_in(from->user_id);
     to->ts = from->ts;
     to->traceparent = text_in(from->traceparent);
+    to->client = from->client;
     return to;
 }
 
@@ -413,6 +414,12 @@ static void *message_in(fw_arena_t *arena, const fw_message_t *message)
         return fire_mark_in(arena, &message->fire_mark);
     case FW_MESSAGE_FIRE_MISSING:
         return fire_missing_in(arena, &message->fire_missing);
+    case FW_MESSAGE_PRESENCE_REPORT:
+    case FW_MESSAGE_PRESENCE_ACK:
+    case FW_MESSAGE_PRESENCE_REQUEST:
+    case FW_MESSAGE_PRESENCE_REPLY:
+    case FW_MESSAGE_CLIENT_NOTE:
+        return fw_codec_presence_in(arena, message);
     }
     return NULL;
 }
@@ -426,8 +433,8 @@ static int field_of(const ProtobufCMessageDescriptor *envelope, const ProtobufCM
     return 0;
 }
 
-static fw_bytes_t pack(fw_codec_t *self, const ProtobufCMessage *message, const char *topic,
-                       size_t topic_size)
+fw_bytes_t fw_codec_pack(fw_codec_t *self, const ProtobufCMessage *message, const char *topic,
+                         size_t topic_size)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
     uint8_t *buffer = fw_codec_reserve(self, topic_size + size);
@@ -446,7 +453,7 @@ fw_bytes_t fw_codec_encode(fw_codec_t *self, fw_link_t link, const fw_message_t 
     assert(envelope.message);
     envelope.message_case = field_of(descriptor, envelope.message);
     assert(envelope.message_case != 0);
-    return pack(self, &envelope.base, NULL, 0);
+    return fw_codec_pack(self, &envelope.base, NULL, 0);
 }
 
 fw_bytes_t fw_codec_encode_publication(fw_codec_t *self, const fw_event_t *event)
@@ -462,7 +469,8 @@ fw_bytes_t fw_codec_encode_publication(fw_codec_t *self, const fw_event_t *event
     publication.user_id = text_in(event->user_id);
     publication.ts = event->ts;
     publication.traceparent = text_in(event->traceparent);
-    return pack(self, &publication.base, NULL, 0);
+    publication.client = event->client;
+    return fw_codec_pack(self, &publication.base, NULL, 0);
 }
 
 fw_bytes_t fw_codec_encode_event_frame(fw_codec_t *self, const fw_delivery_t *delivery)
@@ -472,7 +480,7 @@ fw_bytes_t fw_codec_encode_event_frame(fw_codec_t *self, const fw_delivery_t *de
     fw_arena_reset(self->encoding);
     fill_delivery(self->encoding, delivery, &to);
     fw_channel_topic(delivery->channel, topic);
-    return pack(self, &to.base, topic, sizeof topic);
+    return fw_codec_pack(self, &to.base, topic, sizeof topic);
 }
 
 fw_bytes_t fw_codec_encode_beacon_frame(fw_codec_t *self, const fw_beacon_t *beacon)
@@ -482,5 +490,5 @@ fw_bytes_t fw_codec_encode_beacon_frame(fw_codec_t *self, const fw_beacon_t *bea
     to.incarnation = bytes_in(beacon->incarnation);
     to.number = beacon->number;
     to.ts_us = beacon->ts_us;
-    return pack(self, &to.base, FW_TOPIC_BEACON, sizeof FW_TOPIC_BEACON - 1);
+    return fw_codec_pack(self, &to.base, FW_TOPIC_BEACON, sizeof FW_TOPIC_BEACON - 1);
 }

@@ -7,6 +7,7 @@
 #include "freshwire/v1/gateway.pb-c.h"
 #include "freshwire/v1/jobs.pb-c.h"
 #include "freshwire/v1/link.pb-c.h"
+#include "freshwire/v1/presence.pb-c.h"
 #include "freshwire/v1/publish.pb-c.h"
 #include "proto/arena.h"
 #include "proto/codec.h"
@@ -50,3 +51,27 @@ uint8_t *fw_codec_reserve(fw_codec_t *self, size_t size) __attribute__((warn_unu
 void fw_codec_value_json(fw_json_t *json, const ProtobufCFieldDescriptor *field, const void *at);
 /* It is not the default. */
 bool fw_codec_value_is_set(const ProtobufCFieldDescriptor *field, const void *at);
+
+/* codec_encode.c: the topic, if any, and the message. */
+fw_bytes_t fw_codec_pack(fw_codec_t *self, const ProtobufCMessage *message, const char *topic,
+                         size_t topic_size);
+/* codec_decode.c. -EPROTO, with the refusal filled in. */
+int fw_codec_refuse(const char *field, const char *reason, uint64_t limit, uint64_t value,
+                    fw_refusal_t *ret_refusal);
+/* Resets the arena, checks every limit, unpacks. */
+int fw_codec_unpack_checked(const ProtobufCMessageDescriptor *descriptor, fw_arena_t *arena,
+                            fw_bytes_t data, void **ret_message, fw_refusal_t *ret_refusal)
+    __attribute__((warn_unused_result));
+
+/* codec_presence.c: the struct of a message, and the message of a struct. */
+void *fw_codec_presence_in(fw_arena_t *arena, const fw_message_t *message);
+int fw_codec_presence_report_of(fw_arena_t *arena, const void *message, fw_message_t *to,
+                                fw_refusal_t *ret_refusal);
+int fw_codec_presence_ack_of(fw_arena_t *arena, const void *message, fw_message_t *to,
+                             fw_refusal_t *ret_refusal);
+int fw_codec_presence_request_of(fw_arena_t *arena, const void *message, fw_message_t *to,
+                                 fw_refusal_t *ret_refusal);
+int fw_codec_presence_reply_of(fw_arena_t *arena, const void *message, fw_message_t *to,
+                               fw_refusal_t *ret_refusal);
+int fw_codec_client_note_of(fw_arena_t *arena, const void *message, fw_message_t *to,
+                            fw_refusal_t *ret_refusal);

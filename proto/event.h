@@ -69,6 +69,7 @@ typedef struct {
     fw_text_t user_id;
     int64_t ts; /* milliseconds */
     fw_text_t traceparent;
+    bool client; /* published by the browser of user_id */
 } fw_event_t;
 
 typedef struct {
@@ -80,6 +81,7 @@ typedef struct {
     fw_text_t user_id;
     int64_t ts;
     fw_text_t traceparent;
+    bool client;
 } fw_publication_t;
 
 /* Checks what decoders do not: types, names of channels, that JSON data is one JSON value. Every

@@ -3,6 +3,7 @@
 
 #include "proto/gateway_messages.h"
 #include "proto/link_messages.h"
+#include "proto/presence_messages.h"
 
 typedef enum {
     FW_MESSAGE_HELLO = 1,
@@ -22,6 +23,11 @@ typedef enum {
     FW_MESSAGE_REPLAY_REPLY,
     FW_MESSAGE_FIRE_MARK,
     FW_MESSAGE_FIRE_MISSING,
+    FW_MESSAGE_PRESENCE_REPORT,
+    FW_MESSAGE_PRESENCE_ACK,
+    FW_MESSAGE_PRESENCE_REQUEST,
+    FW_MESSAGE_PRESENCE_REPLY,
+    FW_MESSAGE_CLIENT_NOTE,
 } fw_message_kind_t;
 
 /* One message of any link, as a tagged union. */
@@ -44,6 +50,11 @@ typedef struct {
         fw_replay_reply_t replay_reply;
         fw_fire_mark_t fire_mark;
         fw_fire_missing_t fire_missing;
+        fw_presence_report_t presence_report;
+        fw_presence_ack_t presence_ack;
+        fw_presence_request_t presence_request;
+        fw_presence_reply_t presence_reply;
+        fw_client_note_t client_note;
     };
 } fw_message_t;
 

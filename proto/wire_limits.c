@@ -6,6 +6,7 @@
 #include "freshwire/v1/gateway.pb-c.h"
 #include "freshwire/v1/jobs.pb-c.h"
 #include "freshwire/v1/link.pb-c.h"
+#include "freshwire/v1/presence.pb-c.h"
 #include "freshwire/v1/publish.pb-c.h"
 #include "proto/browser.h"
 #include "proto/channel.h"
@@ -50,7 +51,9 @@ static const fw_message_limit_t limits[] = {
       [10] = SIZE(FW_TRACEPARENT_SIZE_MAX)}},
     {MESSAGE(delivery),
      FW_FRAME_SIZE_MAX,
-     {[1] = SIZE(FW_CHANNEL_SIZE_MAX), [6] = SIZE(FW_PUBLICATION_SIZE_MAX)}},
+     {[1] = SIZE(FW_CHANNEL_SIZE_MAX),
+      [6] = SIZE(FW_PUBLICATION_SIZE_MAX),
+      [7] = SIZE(FW_NOTE_SIZE_MAX)}},
     {MESSAGE(position), 0, {[1] = {.number_max = FW_EPOCH_MAX}}},
     {MESSAGE(publication),
      FW_PUBLICATION_SIZE_MAX,
@@ -122,6 +125,23 @@ static const fw_message_limit_t limits[] = {
       [2] = SIZE(FW_CHANNEL_SIZE_MAX),
       [3] = SIZE(FW_EVENT_TYPE_SIZE_MAX),
       [4] = SIZE(FW_PAYLOAD_SIZE_MAX)}},
+    {MESSAGE(room_member), 0, {[1] = SIZE(FW_USER_ID_SIZE_MAX)}},
+    {MESSAGE(room_members),
+     0,
+     {[1] = SIZE(FW_CHANNEL_SIZE_MAX), [2] = LIST(0, FW_PRESENCE_CHANGES_MAX)}},
+    {MESSAGE(presence_report), 0, {[4] = LIST(0, FW_PRESENCE_ROOMS_MAX)}},
+    {MESSAGE(room_version), 0, {[1] = SIZE(FW_CHANNEL_SIZE_MAX)}},
+    {MESSAGE(presence_request), 0, {[2] = LIST(0, FW_PRESENCE_QUESTIONS_MAX)}},
+    {MESSAGE(presence_reply),
+     0,
+     {[2] = SIZE(FW_CHANNEL_SIZE_MAX), [8] = LIST(0, FW_PRESENCE_MEMBERS_MAX)}},
+    {MESSAGE(presence_diff), 0, {[6] = LIST(0, FW_PRESENCE_CHANGES_MAX)}},
+    {MESSAGE(note),
+     FW_NOTE_SIZE_MAX,
+     {[2] = SIZE(FW_PUBLICATION_SIZE_MAX)}},
+    {MESSAGE(client_note),
+     0,
+     {[1] = SIZE(FW_CHANNEL_SIZE_MAX), [2] = SIZE(FW_PUBLICATION_SIZE_MAX)}},
     {MESSAGE(project_created),
      FW_PAYLOAD_SIZE_MAX,
      {[1] = PAYLOAD_TEXT,

@@ -230,6 +230,11 @@ static void on_message(purger_t *self, const fw_message_t *message, int64_t now_
     case FW_MESSAGE_REPLAY_REPLY:
     case FW_MESSAGE_FIRE_MARK:
     case FW_MESSAGE_FIRE_MISSING:
+    case FW_MESSAGE_PRESENCE_REPORT:
+    case FW_MESSAGE_PRESENCE_ACK:
+    case FW_MESSAGE_PRESENCE_REQUEST:
+    case FW_MESSAGE_PRESENCE_REPLY:
+    case FW_MESSAGE_CLIENT_NOTE:
         break;
     }
     refused(self, FW_REFUSED_UNEXPECTED, "unexpected message of the broker, ignoring", "");

@@ -24,6 +24,7 @@ MODULES = {
     "Delivery": "events",
     "Beacon": "gateway",
     "Publication": "events",
+    "DeliveryNote": "events",
 }
 
 INCARNATION = r"\000\001\002\003\004\005\006\007\010\t\n\013\014\r\016\377"
@@ -42,6 +43,8 @@ INVALIDATE = """invalidate { keys: "fw:c:projects:list" keys: "fw:c:project:42"
 POSITIONS = """positions { channel: "broadcast"
         position { epoch: 1152921504606846975 offset: 18446744073709551615 } }
     positions { channel: "room:42" position { epoch: 1 } }"""
+MEMBERS = """members { user_id: "9" sessions: 2 }
+    members { user_id: "Grüße" sessions: 4294967295 } members { user_id: "10" left: true }"""
 PROJECT = """id: "42" name: "Apollo" description: "Grüße" status: "active" owner_id: "9"
     team_id: "7" version: 18 updated_at_ms: 1732270000123"""
 TEAM = """team_updated { id: "7" name: "Core" member_ids: "9" member_ids: "10" version: 20
@@ -56,7 +59,7 @@ def publish(event_type, data):
             id: "0192f0c1-7b3e-7c11-9d50-2f1f0a6a1b2c" type: "{event_type}" data {{ {data} }}
             audience: "broadcast" audience: "user:9" audience: "room:Grüße"
             exclude {{ user_id: "8" origin: "tab-6" }} {INVALIDATE}
-            origin: "tab-7" user_id: "9" ts: 1732270000123 traceparent: "{TRACE}" }} }}"""
+            origin: "tab-7" user_id: "9" ts: 1732270000123 traceparent: "{TRACE}" client: true }} }}"""
 
 
 EXPECTED = {
@@ -122,6 +125,23 @@ EXPECTED = {
     "gateway_up_replay_bare": "replay { since { } }",
     "gateway_up_ping": PING,
     "gateway_up_goodbye": GOODBYE,
+    "gateway_up_presence_report": f"""presence_report {{ number: 18446744073709551615 begin: true
+        complete: true rooms {{ channel: "room:42" {MEMBERS} }}
+        rooms {{ channel: "room:7" members {{ user_id: "9" sessions: 2 }} }} }}""",
+    "gateway_up_presence_left": """presence_report { number: 2
+        rooms { channel: "room:7" members { user_id: "10" left: true } } }""",
+    "gateway_up_presence_report_bare": "presence_report { number: 1 }",
+    "gateway_up_presence_request": """presence_request { request_id: 11
+        rooms { channel: "room:42" epoch: 18446744073709551615 version: 17 }
+        rooms { channel: "room:7" } }""",
+    "gateway_up_presence_request_bare": "presence_request { }",
+    "gateway_up_note": r'note { channel: "room:42" publication: "\n\001x" }',
+    "gateway_down_presence_ack": "presence_ack { number: 18446744073709551615 again: true }",
+    "gateway_down_presence_ack_bare": "presence_ack { }",
+    "gateway_down_presence_reply": f"""presence_reply {{ request_id: 11 channel: "room:42"
+        epoch: 18446744073709551615 version: 17 same: true too_many: true count: 2001 {MEMBERS}
+        settling_ms: 15000 }}""",
+    "gateway_down_presence_reply_bare": "presence_reply { epoch: 1 }",
     "gateway_down_welcome": WELCOME,
     "gateway_down_positions": f"positions {{ request_id: 9 {POSITIONS} unconfirmed: true }}",
     "gateway_down_positions_bare": "positions { }",
@@ -142,7 +162,11 @@ EXPECTED = {
     "beacon_bare": f'incarnation: "{INCARNATION}"',
     "publication": f"""id: "0192f0c1" type: "team_updated" data {{ {TEAM} }}
         exclude {{ user_id: "8" origin: "tab-6" }} origin: "tab-7" user_id: "9" ts: -1
-        traceparent: "{TRACE}" """,
+        traceparent: "{TRACE}" client: true """,
+    "note_presence": r"""channel: "room:42" note: "\n+\010\007\020\020\030\021 \321\017(\0012\005\n\0019\020\0022\017\n\007"
+        "Gr\303\274\303\237e\020\377\377\377\377\0172\006\n\00210\030\001" """,
+    "note_presence_bare": r'note: "\n\002\010\001"',
+    "note_publication": r'channel: "room:42" note: "\022\003\n\001x"',
     "publication_bare": "",
 }
 
@@ -169,7 +193,7 @@ def message_class(tmp_path_factory):
 
     def find(name):
         module = importlib.import_module(f"freshwire.v1.{MODULES[name]}_pb2")
-        return getattr(module, name)
+        return getattr(module, name.removesuffix("Note"))
 
     yield find
     sys.path.remove(str(folder))

@@ -65,14 +65,15 @@ static bool events_equal(const fw_event_t *a, const fw_event_t *b)
     return SAME_TEXT(id) && SAME_TEXT(type) && payloads_equal(&a->data, &b->data) &&
            SAME_LIST(texts_equal, audience, audience_count) && SAME_TEXT(exclude.user_id) &&
            SAME_TEXT(exclude.origin) && invalidates_equal(&a->invalidate, &b->invalidate) &&
-           SAME_TEXT(origin) && SAME_TEXT(user_id) && SAME(ts) && SAME_TEXT(traceparent);
+           SAME_TEXT(origin) && SAME_TEXT(user_id) && SAME(ts) && SAME_TEXT(traceparent) &&
+           SAME(client);
 }
 
 static bool publications_equal(const fw_publication_t *a, const fw_publication_t *b)
 {
     return SAME_TEXT(id) && SAME_TEXT(type) && payloads_equal(&a->data, &b->data) &&
            SAME_TEXT(exclude.user_id) && SAME_TEXT(exclude.origin) && SAME_TEXT(origin) &&
-           SAME_TEXT(user_id) && SAME(ts) && SAME_TEXT(traceparent);
+           SAME_TEXT(user_id) && SAME(ts) && SAME_TEXT(traceparent) && SAME(client);
 }
 
 static bool refusals_equal(const fw_refusal_t *a, const fw_refusal_t *b)
@@ -88,6 +89,39 @@ static bool acks_equal(const fw_publish_ack_t *a, const fw_publish_ack_t *b)
            SAME(retry_after_ms) && SAME(has_refusal) &&
            (!a->has_refusal || refusals_equal(&a->refusal, &b->refusal)) && SAME(unconfirmed) &&
            SAME(fresh);
+}
+
+static bool members_equal(const void *left, const void *right)
+{
+    const fw_room_member_t *a = left, *b = right;
+    return SAME_TEXT(user_id) && SAME(sessions) && SAME(left);
+}
+
+static bool rooms_equal(const void *left, const void *right)
+{
+    const fw_room_members_t *a = left, *b = right;
+    return SAME_TEXT(channel) && SAME_LIST(members_equal, members, members_count);
+}
+
+static bool room_versions_equal(const void *left, const void *right)
+{
+    const fw_room_version_t *a = left, *b = right;
+    return SAME_TEXT(channel) && SAME(epoch) && SAME(version);
+}
+
+static bool presence_replies_equal(const fw_presence_reply_t *a, const fw_presence_reply_t *b)
+{
+    return SAME(request_id) && SAME_TEXT(channel) && SAME(epoch) && SAME(version) && SAME(same) &&
+           SAME(too_many) && SAME(count) && SAME_LIST(members_equal, members, members_count) &&
+           SAME(settling_ms);
+}
+
+static bool notes_equal(const fw_note_t *a, const fw_note_t *b)
+{
+    return SAME_TEXT(channel) && SAME_BYTES(publication) && SAME(presence.epoch) &&
+           SAME(presence.previous) && SAME(presence.version) && SAME(presence.count) &&
+           SAME(presence.too_many) &&
+           SAME_LIST(members_equal, presence.changes, presence.changes_count);
 }
 
 static bool messages_equal(const fw_message_t *a, const fw_message_t *b)
@@ -147,6 +181,19 @@ static bool messages_equal(const fw_message_t *a, const fw_message_t *b)
     case FW_MESSAGE_FIRE_MISSING:
         return SAME_BYTES(fire_missing.incarnation) && SAME(fire_missing.first) &&
                SAME(fire_missing.count);
+    case FW_MESSAGE_PRESENCE_REPORT:
+        return SAME(presence_report.number) && SAME(presence_report.begin) &&
+               SAME(presence_report.complete) &&
+               SAME_LIST(rooms_equal, presence_report.rooms, presence_report.rooms_count);
+    case FW_MESSAGE_PRESENCE_ACK:
+        return SAME(presence_ack.number) && SAME(presence_ack.again);
+    case FW_MESSAGE_PRESENCE_REQUEST:
+        return SAME(presence_request.request_id) &&
+               SAME_LIST(room_versions_equal, presence_request.rooms, presence_request.rooms_count);
+    case FW_MESSAGE_PRESENCE_REPLY:
+        return presence_replies_equal(&a->presence_reply, &b->presence_reply);
+    case FW_MESSAGE_CLIENT_NOTE:
+        return SAME_TEXT(client_note.channel) && SAME_BYTES(client_note.publication);
     }
     return false;
 }
@@ -160,6 +207,8 @@ bool fw_any_equal(const fw_any_t *a, const fw_any_t *b)
         return deliveries_equal(&a->delivery, &b->delivery);
     case FW_ANY_BEACON:
         return SAME_BYTES(beacon.incarnation) && SAME(beacon.number) && SAME(beacon.ts_us);
+    case FW_ANY_NOTE:
+        return notes_equal(&a->note, &b->note);
     case FW_ANY_PUBLICATION:
         return publications_equal(&a->publication, &b->publication);
     default:
@@ -176,6 +225,8 @@ int fw_any_decode(fw_codec_t *codec, int decoder, fw_bytes_t data, fw_any_t *ret
         return fw_codec_decode_delivery(codec, data, &ret_any->delivery, ret_refusal);
     case FW_ANY_BEACON:
         return fw_codec_decode_beacon(codec, data, &ret_any->beacon, ret_refusal);
+    case FW_ANY_NOTE:
+        return fw_codec_decode_note(codec, data, &ret_any->note, ret_refusal);
     case FW_ANY_PUBLICATION:
         return fw_codec_decode_publication(codec, data, &ret_any->publication, ret_refusal);
     default:
@@ -194,6 +245,7 @@ static fw_bytes_t encode_publication(fw_codec_t *codec, const fw_publication_t *
         .user_id = publication->user_id,
         .ts = publication->ts,
         .traceparent = publication->traceparent,
+        .client = publication->client,
     };
     return fw_codec_encode_publication(codec, &event);
 }
@@ -210,6 +262,10 @@ fw_bytes_t fw_any_encode(fw_codec_t *codec, const fw_any_t *any)
     case FW_ANY_BEACON:
         frame = fw_codec_encode_beacon_frame(codec, &any->beacon);
         topic_size = sizeof FW_TOPIC_BEACON - 1;
+        break;
+    case FW_ANY_NOTE:
+        frame = fw_codec_encode_note_frame(codec, &any->note);
+        topic_size = FW_TOPIC_SIZE;
         break;
     case FW_ANY_PUBLICATION:
         return encode_publication(codec, &any->publication);

@@ -4,11 +4,12 @@
 
 #include "proto/codec.h"
 
-/* The six links, numbered as fw_link_t, and the three messages that travel without an envelope. */
+/* The six links, numbered as fw_link_t, and the four messages that travel without an envelope. */
 enum {
     FW_ANY_DELIVERY = FW_LINK_GATEWAY_DOWN + 1,
     FW_ANY_BEACON,
     FW_ANY_PUBLICATION,
+    FW_ANY_NOTE,
     FW_ANY_COUNT
 };
 
@@ -19,6 +20,7 @@ typedef struct {
         fw_delivery_t delivery;
         fw_beacon_t beacon;
         fw_publication_t publication;
+        fw_note_t note;
     };
 } fw_any_t;
 

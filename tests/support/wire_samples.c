@@ -59,6 +59,21 @@ static const fw_delivery_t deliveries[] = {
     {TEXT("room:42"), {7, 18}, 0, false, 0, {NULL, 0}},
 };
 
+static const fw_room_member_t members[] = {
+    {TEXT("9"), 2, false},
+    {TEXT(GRUESSE), UINT32_MAX, false},
+    {TEXT("10"), 0, true},
+};
+static const fw_room_members_t rooms[] = {
+    {TEXT("room:42"), members, COUNT(members)},
+    {TEXT("room:7"), members, 1},
+};
+static const fw_room_members_t departure[] = {{TEXT("room:7"), &members[2], 1}};
+static const fw_room_version_t versions[] = {
+    {TEXT("room:42"), UINT64_MAX, 17},
+    {TEXT("room:7"), 0, 0},
+};
+
 #define INVALIDATE                                                                                 \
     {                                                                                              \
         keys, COUNT(keys), tags, COUNT(tags), patterns, COUNT(patterns)                            \
@@ -68,7 +83,8 @@ static const fw_delivery_t deliveries[] = {
         .id = TEXT("0192f0c1-7b3e-7c11-9d50-2f1f0a6a1b2c"), .type = TEXT(type_name),               \
         .data = __VA_ARGS__, .audience = channels, .audience_count = COUNT(channels),              \
         .exclude = {TEXT("8"), TEXT("tab-6")}, .invalidate = INVALIDATE, .origin = TEXT("tab-7"),  \
-        .user_id = TEXT("9"), .ts = INT64_C(1732270000123), .traceparent = TEXT(TRACE)             \
+        .user_id = TEXT("9"), .ts = INT64_C(1732270000123), .traceparent = TEXT(TRACE),            \
+        .client = true                                                                             \
     }
 #define JSON(text)                                                                                 \
     {                                                                                              \
@@ -175,6 +191,30 @@ static const fw_sample_t samples[] = {
      ON(GATEWAY_UP, .kind = FW_MESSAGE_REPLAY_REQUEST, .replay_request = {0})},
     {"gateway_up_ping", ON(GATEWAY_UP, PING)},
     {"gateway_up_goodbye", ON(GATEWAY_UP, GOODBYE)},
+    {"gateway_up_presence_report",
+     ON(GATEWAY_UP, .kind = FW_MESSAGE_PRESENCE_REPORT,
+        .presence_report = {UINT64_MAX, true, true, rooms, COUNT(rooms)})},
+    {"gateway_up_presence_left",
+     ON(GATEWAY_UP, .kind = FW_MESSAGE_PRESENCE_REPORT,
+        .presence_report = {2, false, false, departure, COUNT(departure)})},
+    {"gateway_up_presence_report_bare",
+     ON(GATEWAY_UP, .kind = FW_MESSAGE_PRESENCE_REPORT, .presence_report = {.number = 1})},
+    {"gateway_up_presence_request", ON(GATEWAY_UP, .kind = FW_MESSAGE_PRESENCE_REQUEST,
+                                       .presence_request = {11, versions, COUNT(versions)})},
+    {"gateway_up_presence_request_bare",
+     ON(GATEWAY_UP, .kind = FW_MESSAGE_PRESENCE_REQUEST, .presence_request = {0})},
+    {"gateway_up_note", ON(GATEWAY_UP, .kind = FW_MESSAGE_CLIENT_NOTE,
+                           .client_note = {TEXT("room:42"), BYTES("\x0a\x01x")})},
+    {"gateway_down_presence_ack",
+     ON(GATEWAY_DOWN, .kind = FW_MESSAGE_PRESENCE_ACK, .presence_ack = {UINT64_MAX, true})},
+    {"gateway_down_presence_ack_bare",
+     ON(GATEWAY_DOWN, .kind = FW_MESSAGE_PRESENCE_ACK, .presence_ack = {0})},
+    {"gateway_down_presence_reply",
+     ON(GATEWAY_DOWN, .kind = FW_MESSAGE_PRESENCE_REPLY,
+        .presence_reply = {11, TEXT("room:42"), UINT64_MAX, 17, true, true, 2001, members,
+                           COUNT(members), 15000})},
+    {"gateway_down_presence_reply_bare",
+     ON(GATEWAY_DOWN, .kind = FW_MESSAGE_PRESENCE_REPLY, .presence_reply = {.epoch = 1})},
     {"gateway_down_welcome", ON(GATEWAY_DOWN, WELCOME)},
     {"gateway_down_positions", ON(GATEWAY_DOWN, .kind = FW_MESSAGE_POSITIONS_REPLY,
                                   .positions_reply = {9, positions, COUNT(positions), true})},
@@ -210,7 +250,17 @@ static const fw_sample_t samples[] = {
                       TEXT("tab-7"),
                       TEXT("9"),
                       INT64_C(-1),
-                      TEXT(TRACE)}}},
+                      TEXT(TRACE),
+                      true}}},
+    {"note_presence",
+     {.decoder = FW_ANY_NOTE,
+      .note = {TEXT("room:42"), {NULL, 0}, {7, 16, 17, 2001, true, members, COUNT(members)}}}},
+    {"note_presence_bare",
+     {.decoder = FW_ANY_NOTE,
+      .note = {.channel = NO_TEXT, .presence = {.epoch = 1, .changes = NULL}}}},
+    {"note_publication",
+     {.decoder = FW_ANY_NOTE,
+      .note = {.channel = TEXT("room:42"), .publication = BYTES("\x0a\x01x")}}},
     {"publication_bare", {.decoder = FW_ANY_PUBLICATION, .publication = {.ts = 0}}},
 };
 
