@@ -9,6 +9,7 @@ static const struct {
     const char *label;
 } disconnects[FW_DISCONNECTS] = {
     {FW_DISCONNECT_BY_PEER, "code=\"peer\""},  {FW_DISCONNECT_LOST, "code=\"lost\""},
+    {FW_CLOSE_PROTOCOL, "code=\"1002\""},
     {FW_CLOSE_BINARY, "code=\"1003\""},        {FW_CLOSE_BAD_TEXT, "code=\"1007\""},
     {FW_CLOSE_TOO_BIG, "code=\"1009\""},       {FW_CLOSE_DRAINING, "code=\"4000\""},
     {FW_CLOSE_SLOW, "code=\"4001\""},          {FW_CLOSE_NO_PONG, "code=\"4003\""},

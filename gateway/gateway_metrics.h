@@ -25,7 +25,7 @@ typedef enum {
 /* How an HTTP publish ended; the label is its status. */
 enum { FW_PUBLISH_STATUSES = 12 };
 
-enum { FW_DISCONNECTS = 14 };
+enum { FW_DISCONNECTS = 15 };
 
 typedef struct {
     fw_histogram_t *delivery; /* uplink to socket */

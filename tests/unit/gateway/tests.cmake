@@ -4,3 +4,6 @@ foreach(topic frame ring sync sync_random topics registry client_message auth cl
     dialogue problem publish_request event_json)
   fw_unit_test(gateway ${topic} fw::gateway fw_gateway_support)
 endforeach()
+foreach(topic address frame_check proxy_protocol tally)
+  fw_unit_test(gateway ${topic} fw::gateway)
+endforeach()
