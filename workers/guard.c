@@ -86,6 +86,7 @@ struct fw_guard {
     size_t places_count;
     uint64_t generation; /* of the pool, that the places are made for */
     bool marked_anywhere;
+    int64_t now_ms; /* of the last tick */
     fw_random_t random;
     fw_log_limit_t log_limit;
 };
@@ -95,7 +96,7 @@ struct fw_guard {
 void fw_guard_before(fw_guard_t *self, fw_purge_job_t *job)
 {
     if (fw_purge_job_items(job) + job->patterns_count > 0) {
-        job->sequence = fw_purge_log_append(self->log, job, fw_clock_ms());
+        job->sequence = fw_purge_log_append(self->log, job, self->now_ms);
     }
 }
 
@@ -187,11 +188,11 @@ static void purge_again(place_t *place, uint64_t since)
     size_t count = 0;
     begin_repair(place);
     distrust_record(place);
-    const fw_purge_job_t *entry;
-    while ((entry = fw_purge_log_next(self->log, &since))) {
+    fw_purge_job_t *job;
+    while ((job = fw_purge_log_next(self->log, &since))) {
         place->pending++;
         count++;
-        give(place, fw_purge_job_again(entry));
+        give(place, job);
     }
     fw_counter_add(self->config.metrics->lineage_replayed, 1);
     fw_counter_add(self->config.metrics->lineage_jobs, count);
@@ -394,6 +395,7 @@ void fw_guard_hasten(fw_guard_t *self)
 void fw_guard_tick(fw_guard_t *self, int64_t now_ms)
 {
     const fw_worker_metrics_t *metrics = self->config.metrics;
+    self->now_ms = now_ms;
     fw_counter_add(metrics->log_overflows, fw_purge_log_trim(self->log, now_ms));
     size_t count = fw_purge_log_count(self->log);
     fw_gauge_add(metrics->log_entries, (int64_t)count - (int64_t)self->shown);
@@ -416,6 +418,7 @@ fw_guard_t *fw_guard_new(const fw_guard_config_t *config)
 {
     fw_guard_t *self = fw_alloc(1, sizeof(*self));
     self->config = *config;
+    self->now_ms = fw_clock_ms();
     self->random.state = config->seed;
     const fw_purge_log_limits_t limits = {.age_ms_max = FW_GUARD_AGE_MS,
                                           .entries_max = FW_GUARD_ENTRIES_MAX,

@@ -13,7 +13,7 @@
 
 enum {
     FW_GUARD_AGE_MS = 60000,
-    FW_GUARD_ENTRIES_MAX = 65536,
+    FW_GUARD_ENTRIES_MAX = 256 * 1024,
     FW_GUARD_BYTES_MAX = 16 * 1024 * 1024,
     FW_GUARD_BEAT_MS = 1000,
     FW_GUARD_RETRY_MS = 200, /* after a repair that failed */

@@ -8,19 +8,14 @@
 
 typedef struct {
     fw_purge_job_t *job;
-} owing_t;
-
-typedef struct {
-    fw_purge_job_t *job;
     int64_t due_us;
 } due_t;
 
 struct fw_job_table {
-    /* Ids by themselves: with a few hundred jobs a walk over them is quicker than a hash table. */
-    uint64_t *ids;
-    owing_t *jobs;
-    size_t count, capacity;
-    due_t *due; /* decided jobs, a ring */
+    fw_purge_job_t **slots; /* found by id; at most half of them are used */
+    size_t count;
+    size_t slots_count; /* a power of two, or 0 */
+    due_t *due;         /* decided jobs, a ring */
     size_t due_first, due_count, due_capacity;
     size_t bytes;
 };
@@ -40,44 +35,79 @@ void fw_job_table_destroy(fw_job_table_t **self_p)
     while ((job = fw_job_table_take_due(self, INT64_MAX))) {
         fw_purge_job_destroy(&job);
     }
-    free(self->ids);
-    free(self->jobs);
+    free(self->slots);
     free(self->due);
     free(self);
     *self_p = NULL;
 }
 
-/* Index of an id, or count when it is not there. */
+/* Where an id would stand if nobody were there: the broker counts its jobs, so neighbours in time
+ * are neighbours here. */
+static size_t home_of(const fw_job_table_t *self, uint64_t job_id)
+{
+    return (size_t)job_id & (self->slots_count - 1);
+}
+
+/* The slot of an id, or the free one where it belongs. There must be slots. */
 static size_t find(const fw_job_table_t *self, uint64_t job_id)
 {
-    size_t i = 0;
-    while (i < self->count && self->ids[i] != job_id) {
-        i++;
+    size_t i = home_of(self, job_id);
+    while (self->slots[i] && self->slots[i]->job_id != job_id) {
+        i = (i + 1) & (self->slots_count - 1);
     }
     return i;
 }
 
+static void make_room(fw_job_table_t *self)
+{
+    if (2 * (self->count + 1) <= self->slots_count) {
+        return;
+    }
+    fw_purge_job_t **old = self->slots;
+    size_t old_count = self->slots_count;
+    self->slots_count = old_count ? 2 * old_count : 128;
+    self->slots = fw_alloc(self->slots_count, sizeof(fw_purge_job_t *));
+    for (size_t i = 0; i < old_count; i++) {
+        if (old[i]) {
+            self->slots[find(self, old[i]->job_id)] = old[i];
+        }
+    }
+    free(old);
+}
+
 void fw_job_table_add(fw_job_table_t *self, fw_purge_job_t *job)
 {
-    assert(find(self, job->job_id) == self->count);
-    if (self->count == self->capacity) {
-        self->capacity = self->capacity ? 2 * self->capacity : 64;
-        self->ids = fw_realloc(self->ids, self->capacity, sizeof(uint64_t));
-        self->jobs = fw_realloc(self->jobs, self->capacity, sizeof(owing_t));
-    }
-    self->ids[self->count] = job->job_id;
-    self->jobs[self->count].job = job;
+    make_room(self);
+    size_t i = find(self, job->job_id);
+    assert(!self->slots[i]);
+    self->slots[i] = job;
     self->count++;
     self->bytes += job->bytes;
 }
 
+/* Those behind it that were kept from their place by it, or by each other, move up. */
+static void remove_at(fw_job_table_t *self, size_t gap)
+{
+    size_t mask = self->slots_count - 1;
+    self->count--;
+    self->slots[gap] = NULL;
+    for (size_t i = (gap + 1) & mask; self->slots[i]; i = (i + 1) & mask) {
+        size_t home = home_of(self, self->slots[i]->job_id);
+        if (((i - home) & mask) >= ((i - gap) & mask)) {
+            self->slots[gap] = self->slots[i];
+            self->slots[i] = NULL;
+            gap = i;
+        }
+    }
+}
+
 bool fw_job_table_repeat(fw_job_table_t *self, uint64_t job_id)
 {
-    size_t i = find(self, job_id);
-    if (i == self->count) {
+    fw_purge_job_t *job = self->count > 0 ? self->slots[find(self, job_id)] : NULL;
+    if (!job) {
         return false;
     }
-    self->jobs[i].job->leases++;
+    job->leases++;
     return true;
 }
 
@@ -109,10 +139,8 @@ fw_purge_job_t *fw_job_table_take_due(fw_job_table_t *self, int64_t now_us)
     self->bytes -= job->bytes;
     if (job->leases > 0) {
         size_t i = find(self, job->job_id);
-        assert(i < self->count);
-        self->count--;
-        self->ids[i] = self->ids[self->count];
-        self->jobs[i] = self->jobs[self->count];
+        assert(self->slots[i] == job);
+        remove_at(self, i);
     }
     return job;
 }
@@ -120,8 +148,11 @@ fw_purge_job_t *fw_job_table_take_due(fw_job_table_t *self, int64_t now_us)
 size_t fw_job_table_disown(fw_job_table_t *self)
 {
     size_t count = self->count;
-    for (size_t i = 0; i < count; i++) {
-        self->jobs[i].job->leases = 0;
+    for (size_t i = 0; i < self->slots_count; i++) {
+        if (self->slots[i]) {
+            self->slots[i]->leases = 0;
+            self->slots[i] = NULL;
+        }
     }
     self->count = 0;
     return count;

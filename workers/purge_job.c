@@ -92,15 +92,23 @@ static void copy_invalidate(fw_purge_job_t *self, const fw_invalidate_t *from, c
     self->patterns_count = (size_t)(cursor->text - self->patterns);
 }
 
+fw_purge_job_t *fw_purge_job_block(size_t extra_bytes)
+{
+    size_t size = sizeof(fw_purge_job_t) + extra_bytes;
+    fw_purge_job_t *self = fw_realloc(NULL, 1, size);
+    memset(self, 0, offsetof(fw_purge_job_t, reason) + 1);
+    self->bytes = size;
+    return self;
+}
+
 /* Makes the block; cursor is where the texts and their bytes go. */
 static fw_purge_job_t *make(size_t texts, size_t stamps, size_t bytes, cursor_t *ret_cursor)
 {
     size_t texts_at = sizeof(fw_purge_job_t);
     size_t stamps_at = texts_at + texts * sizeof(fw_text_t);
     size_t bytes_at = stamps_at + stamps * sizeof(fw_stamp_t);
-    char *block = fw_alloc(1, bytes_at + bytes + 1);
-    fw_purge_job_t *self = (void *)block;
-    self->bytes = bytes_at + bytes;
+    fw_purge_job_t *self = fw_purge_job_block(bytes_at - texts_at + bytes + 1);
+    char *block = (void *)self;
     self->stamps = (void *)(block + stamps_at);
     *ret_cursor = (cursor_t){(void *)(block + texts_at), block + bytes_at};
     return self;

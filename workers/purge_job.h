@@ -48,14 +48,17 @@ struct fw_purge_job {
     uint32_t keys_removed;
     fw_stamp_t *stamps; /* of the tags whose stamp is known; room for tags_count */
     size_t stamps_count;
-    fw_redis_error_t error;            /* when it is not done: what Redis said, if it did */
-    char reason[FW_PURGE_REASON_SIZE]; /* why it is not done; printable ASCII */
+    fw_redis_error_t error; /* when it is not done: what Redis said, if it did */
+    /* Why it is not done; printable ASCII. The last field: most jobs never touch its memory. */
+    char reason[FW_PURGE_REASON_SIZE];
 };
 
 /* Copies a job. A pattern that is nothing but escaped or plain text becomes a key. FLUSH becomes
  * the stamp of the cache epoch. */
 fw_purge_job_t *fw_purge_job_new(const fw_job_t *job, const char *name_space, int64_t received_us)
     __attribute__((warn_unused_result));
+/* A job without anything, with as many bytes behind it, which are not cleared. */
+fw_purge_job_t *fw_purge_job_block(size_t extra_bytes) __attribute__((warn_unused_result));
 /* A job of our own: copies what it is to purge. */
 fw_purge_job_t *fw_purge_job_of(const fw_text_t *keys, size_t keys_count,
                                 const fw_text_t *stamp_keys, size_t stamp_keys_count)

@@ -7,21 +7,42 @@
 
 #include "runtime/alloc.h"
 
+enum { BLOCK_SIZE = 64 * 1024 };
+
+/* What a job purges: sizes of its keys, stamp keys and patterns, then their bytes. Written one
+ * behind the other, since the log is read only when something was lost. */
 typedef struct {
-    fw_purge_job_t *job;
     int64_t at_ms;
+    uint32_t size; /* of all of it, rounded up to whole records' alignment */
+    uint16_t keys_count, tags_count, patterns_count;
     bool settled;
-} entry_t;
+    uint16_t sizes[];
+} record_t;
+
+/* Records stand in blocks, the oldest block first. */
+typedef struct block {
+    struct block *next;
+    size_t capacity, used;
+    size_t records; /* not forgotten */
+    _Alignas(record_t) char bytes[];
+} block_t;
 
 struct fw_purge_log {
     fw_purge_log_limits_t limits;
-    entry_t *entries; /* a ring, oldest first */
+    record_t **records; /* a ring, oldest first */
     size_t first, count, capacity;
-    uint64_t first_sequence; /* of the oldest entry, or of the next one when there is none */
+    block_t *oldest, *newest;
+    uint64_t first_sequence; /* of the oldest record, or of the next one when there is none */
     uint64_t watermark;      /* settled up to here */
     size_t bytes;
     uint64_t overflows;
 };
+
+_Static_assert((int)FW_KEY_SIZE_MAX <= UINT16_MAX &&
+                   (int)FW_TAG_SIZE_MAX + (int)FW_PURGE_NAME_SPACE_SIZE_MAX + 8 <= UINT16_MAX &&
+                   (int)FW_INVALIDATE_KEYS_MAX + (int)FW_INVALIDATE_PATTERNS_MAX <= UINT16_MAX &&
+                   (int)FW_INVALIDATE_TAGS_MAX < UINT16_MAX,
+               "counts and sizes fit a record");
 
 fw_purge_log_t *fw_purge_log_new(const fw_purge_log_limits_t *limits)
 {
@@ -32,20 +53,25 @@ fw_purge_log_t *fw_purge_log_new(const fw_purge_log_limits_t *limits)
     return self;
 }
 
-static entry_t *at(const fw_purge_log_t *self, uint64_t sequence)
+static record_t *at(const fw_purge_log_t *self, uint64_t sequence)
 {
     assert(sequence >= self->first_sequence && sequence < self->first_sequence + self->count);
-    return &self->entries[(self->first + (sequence - self->first_sequence)) % self->capacity];
+    size_t index = self->first + (size_t)(sequence - self->first_sequence);
+    return self->records[index & (self->capacity - 1)];
 }
 
 static void forget_oldest(fw_purge_log_t *self)
 {
-    entry_t *oldest = &self->entries[self->first];
-    self->bytes -= oldest->job->bytes;
-    fw_purge_job_destroy(&oldest->job);
-    self->first = (self->first + 1) % self->capacity;
+    self->bytes -= self->records[self->first]->size;
+    self->first = (self->first + 1) & (self->capacity - 1);
     self->count--;
     self->first_sequence++;
+    block_t *block = self->oldest;
+    if (--block->records == 0) {
+        self->oldest = block->next;
+        self->newest = self->oldest ? self->newest : NULL;
+        free(block);
+    }
     /* One that nobody knows any more cannot hold the others up; whoever asked for it still waits.
      */
     if (self->watermark + 1 < self->first_sequence) {
@@ -62,7 +88,7 @@ void fw_purge_log_destroy(fw_purge_log_t **self_p)
     while (self->count > 0) {
         forget_oldest(self);
     }
-    free(self->entries);
+    free(self->records);
     free(self);
     *self_p = NULL;
 }
@@ -73,24 +99,82 @@ static void make_room(fw_purge_log_t *self)
         return;
     }
     size_t larger = self->capacity ? 2 * self->capacity : 64;
-    entry_t *ring = fw_alloc(larger, sizeof(entry_t));
-    for (size_t i = 0; i < self->count && self->capacity > 0; i++) {
-        ring[i] = self->entries[(self->first + i) % self->capacity];
+    record_t **ring = fw_alloc(larger, sizeof(record_t *));
+    for (size_t i = 0; i < self->count; i++) {
+        ring[i] = self->records[(self->first + i) & (self->capacity - 1)];
     }
-    free(self->entries);
-    self->entries = ring;
+    free(self->records);
+    self->records = ring;
     self->first = 0;
     self->capacity = larger;
 }
 
+/* Room for a record behind the newest one. */
+static record_t *take(fw_purge_log_t *self, size_t size)
+{
+    block_t *block = self->newest;
+    if (!block || block->capacity - block->used < size) {
+        size_t capacity = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+        block = fw_realloc(NULL, 1, sizeof(block_t) + capacity);
+        *block = (block_t){.capacity = capacity};
+        if (self->newest) {
+            self->newest->next = block;
+        } else {
+            self->oldest = block;
+        }
+        self->newest = block;
+    }
+    record_t *record = (void *)(block->bytes + block->used);
+    block->used += size;
+    block->records++;
+    return record;
+}
+
+/* Sum of the texts' sizes. */
+static size_t bytes_of(const fw_text_t *texts, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        size += texts[i].size;
+    }
+    return size;
+}
+
+/* Writes texts behind each other; at_p is where the bytes of the next one go. */
+static void write_texts(uint16_t *sizes, char **at_p, const fw_text_t *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        sizes[i] = (uint16_t)texts[i].size;
+        if (texts[i].size > 0) {
+            memcpy(*at_p, texts[i].text, texts[i].size);
+        }
+        *at_p += texts[i].size;
+    }
+}
+
 uint64_t fw_purge_log_append(fw_purge_log_t *self, const fw_purge_job_t *job, int64_t now_ms)
 {
+    size_t texts = job->keys_count + job->tags_count + job->patterns_count;
+    size_t size =
+        sizeof(record_t) + texts * sizeof(uint16_t) + bytes_of(job->keys, job->keys_count) +
+        bytes_of(job->stamp_keys, job->tags_count) + bytes_of(job->patterns, job->patterns_count);
+    size = (size + _Alignof(record_t) - 1) & ~(_Alignof(record_t) - 1);
     make_room(self);
-    fw_purge_job_t *copy = fw_purge_job_again(job);
-    self->entries[(self->first + self->count) % self->capacity] =
-        (entry_t){.job = copy, .at_ms = now_ms};
+    record_t *record = take(self, size);
+    *record = (record_t){.at_ms = now_ms,
+                         .size = (uint32_t)size,
+                         .keys_count = (uint16_t)job->keys_count,
+                         .tags_count = (uint16_t)job->tags_count,
+                         .patterns_count = (uint16_t)job->patterns_count};
+    char *bytes = (char *)(record->sizes + texts);
+    uint16_t *sizes = record->sizes;
+    write_texts(sizes, &bytes, job->keys, job->keys_count);
+    write_texts(sizes + job->keys_count, &bytes, job->stamp_keys, job->tags_count);
+    write_texts(sizes + job->keys_count + job->tags_count, &bytes, job->patterns,
+                job->patterns_count);
+    self->records[(self->first + self->count) & (self->capacity - 1)] = record;
     self->count++;
-    self->bytes += copy->bytes;
+    self->bytes += size;
     while (self->count > self->limits.entries_max ||
            (self->bytes > self->limits.bytes_max && self->count > 0)) {
         forget_oldest(self);
@@ -113,7 +197,8 @@ void fw_purge_log_settled(fw_purge_log_t *self, uint64_t sequence)
 
 uint64_t fw_purge_log_trim(fw_purge_log_t *self, int64_t now_ms)
 {
-    while (self->count > 0 && now_ms - self->entries[self->first].at_ms > self->limits.age_ms_max) {
+    while (self->count > 0 &&
+           now_ms - self->records[self->first]->at_ms > self->limits.age_ms_max) {
         forget_oldest(self);
     }
     uint64_t overflows = self->overflows;
@@ -131,7 +216,7 @@ bool fw_purge_log_covers(const fw_purge_log_t *self, uint64_t sequence)
     return sequence + 1 >= self->first_sequence;
 }
 
-const fw_purge_job_t *fw_purge_log_next(const fw_purge_log_t *self, uint64_t *sequence_p)
+fw_purge_job_t *fw_purge_log_next(const fw_purge_log_t *self, uint64_t *sequence_p)
 {
     uint64_t sequence =
         *sequence_p + 1 < self->first_sequence ? self->first_sequence : *sequence_p + 1;
@@ -139,7 +224,23 @@ const fw_purge_job_t *fw_purge_log_next(const fw_purge_log_t *self, uint64_t *se
         return NULL;
     }
     *sequence_p = sequence;
-    return at(self, sequence)->job;
+    const record_t *record = at(self, sequence);
+    size_t count = (size_t)record->keys_count + record->tags_count + record->patterns_count;
+    fw_text_t *texts = fw_alloc(count + 1, sizeof(fw_text_t));
+    const char *bytes = (const char *)(record->sizes + count);
+    for (size_t i = 0; i < count; i++) {
+        texts[i] = (fw_text_t){bytes, record->sizes[i]};
+        bytes += record->sizes[i];
+    }
+    const fw_purge_job_t from = {.keys = texts,
+                                 .keys_count = record->keys_count,
+                                 .stamp_keys = texts + record->keys_count,
+                                 .tags_count = record->tags_count,
+                                 .patterns = texts + record->keys_count + record->tags_count,
+                                 .patterns_count = record->patterns_count};
+    fw_purge_job_t *job = fw_purge_job_again(&from);
+    free(texts);
+    return job;
 }
 
 size_t fw_purge_log_count(const fw_purge_log_t *self)

@@ -18,7 +18,7 @@ fw_purge_log_t *fw_purge_log_new(const fw_purge_log_limits_t *limits)
     __attribute__((warn_unused_result));
 void fw_purge_log_destroy(fw_purge_log_t **self_p); /* NULL-safe */
 
-/* Copies what a job purges. Its sequence number: 1, 2, 3… */
+/* Notes what a job purges, in about as many bytes as its names have. Its number: 1, 2, 3… */
 uint64_t fw_purge_log_append(fw_purge_log_t *self, const fw_purge_job_t *job, int64_t now_ms);
 /* Redis has done it, or whoever asked for it has been told that it has not. */
 void fw_purge_log_settled(fw_purge_log_t *self, uint64_t sequence);
@@ -30,7 +30,8 @@ uint64_t fw_purge_log_trim(fw_purge_log_t *self, int64_t now_ms);
 uint64_t fw_purge_log_watermark(const fw_purge_log_t *self);
 /* Is everything behind this number still known? */
 bool fw_purge_log_covers(const fw_purge_log_t *self, uint64_t sequence);
-/* The first entry behind *sequence_p, which becomes its number; NULL when there is none. Borrowed
- * until the next append or trim. */
-const fw_purge_job_t *fw_purge_log_next(const fw_purge_log_t *self, uint64_t *sequence_p);
+/* A job of our own that purges what the first entry behind *sequence_p did, patterns included;
+ * *sequence_p becomes its number. NULL when there is none. The caller owns it. */
+fw_purge_job_t *fw_purge_log_next(const fw_purge_log_t *self, uint64_t *sequence_p)
+    __attribute__((warn_unused_result));
 size_t fw_purge_log_count(const fw_purge_log_t *self);

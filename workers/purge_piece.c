@@ -25,12 +25,11 @@ fw_purge_job_t *fw_purge_piece_new(fw_purge_job_t *whole, fw_purge_belongs_fn *b
     size_t texts = whole->keys_count + whole->tags_count;
     size_t stamps_at = sizeof(fw_purge_job_t) + texts * sizeof(fw_text_t);
     size_t size = stamps_at + whole->tags_count * sizeof(fw_stamp_t);
-    char *block = fw_alloc(1, size);
-    fw_purge_job_t *self = (void *)block;
+    fw_purge_job_t *self = fw_purge_job_block(size - sizeof(fw_purge_job_t));
+    char *block = (void *)self;
     fw_text_t *names = (void *)(block + sizeof(fw_purge_job_t));
     self->job_id = whole->job_id;
     self->received_us = whole->received_us;
-    self->bytes = size;
     self->keys = names;
     self->keys_count = choose(whole->keys, whole->keys_count, belongs, context, names);
     self->stamp_keys = names + self->keys_count;

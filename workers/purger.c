@@ -34,11 +34,15 @@ typedef struct {
     fw_job_link_t link;
     uint8_t incarnation[FW_INCARNATION_SIZE];
     uint64_t pings;
+    int64_t turn_us; /* when this turn of reading from the broker began */
+    int64_t taken;   /* jobs, in this turn */
     fw_redis_target_t *targets[FW_REDIS_TARGETS_MAX];
     size_t targets_up;
-    fw_job_table_t *jobs; /* taken and not answered */
-    bool draining;        /* takes no more jobs */
-    bool stopping;        /* ends when all are answered, or at stop_at_ms */
+    fw_job_table_t *jobs;     /* taken and not answered */
+    fw_purge_job_t **decided; /* in this turn, not counted and answered yet */
+    size_t decided_count, decided_capacity;
+    bool draining; /* takes no more jobs */
+    bool stopping; /* ends when all are answered, or at stop_at_ms */
     bool ended;
     int64_t stop_at_ms;
     fw_log_limit_t refused_limit;
@@ -103,49 +107,78 @@ static void turn_down(purger_t *self, uint64_t job_id, fw_worker_refused_t reaso
 
 /* ---- jobs that are decided */
 
-static void count(purger_t *self, const fw_purge_job_t *job, int64_t now_us)
+/* Counts and answers what this turn of the loop decided: the clock is asked and the counters, which
+ * all purgers share, are touched once for all of it. */
+static void count_decided(purger_t *self, int64_t now_us)
 {
     const fw_worker_metrics_t *metrics = self->metrics;
-    fw_purge_outcome_t outcome = job->status == FW_PURGE_DONE     ? FW_OUTCOME_DONE
-                                 : job->status == FW_PURGE_FAILED ? FW_OUTCOME_FAILED
-                                                                  : FW_OUTCOME_REFUSED;
-    fw_counter_add(metrics->jobs[outcome], 1);
-    fw_counter_add(metrics->keys_removed, job->keys_removed);
-    if (job->status == FW_PURGE_DONE) {
-        fw_counter_add(metrics->keys, job->keys_count);
-        fw_counter_add(metrics->tags, job->tags_count);
-        fw_histogram_observe_us(metrics->purge_seconds, now_us - job->received_us);
+    uint64_t outcomes[FW_OUTCOMES_COUNT] = {0};
+    uint64_t keys = 0, keys_removed = 0, tags = 0;
+    for (size_t i = 0; i < self->decided_count; i++) {
+        fw_purge_job_t *job = self->decided[i];
+        keys_removed += job->keys_removed;
+        if (job->status == FW_PURGE_DONE) {
+            keys += job->keys_count;
+            tags += job->tags_count;
+            fw_histogram_observe_us(metrics->purge_seconds, now_us - job->received_us);
+        }
+        outcomes[job->status == FW_PURGE_DONE     ? FW_OUTCOME_DONE
+                 : job->status == FW_PURGE_FAILED ? FW_OUTCOME_FAILED
+                                                  : FW_OUTCOME_REFUSED]++;
+        fw_job_table_decided(self->jobs, job, now_us + self->args->config->delay_ms * 1000);
     }
+    self->decided_count = 0;
+    for (size_t i = 0; i < FW_OUTCOMES_COUNT; i++) {
+        fw_counter_add(metrics->jobs[i], outcomes[i]);
+    }
+    fw_counter_add(metrics->keys_removed, keys_removed);
+    fw_counter_add(metrics->keys, keys);
+    fw_counter_add(metrics->tags, tags);
 }
 
-static void settle(purger_t *self, int64_t now_us)
+static void settle(purger_t *self)
 {
+    int64_t answered = 0;
+    int64_t now_us = fw_clock_us();
     fw_purge_job_t *job;
+    count_decided(self, now_us);
     /* Draining cuts the test aid short: what is done is answered. */
     while ((job = fw_job_table_take_due(self->jobs, self->draining ? INT64_MAX : now_us))) {
-        fw_gauge_add(self->metrics->outstanding, job->leases > 0 ? -1 : 0);
+        answered += job->leases > 0;
         answer(self, job);
         fw_purge_job_destroy(&job);
     }
+    fw_gauge_add(self->metrics->outstanding, -answered);
 }
 
-/* A target has done, or failed to do, its piece of a job. */
+/* Answers that had come from Redis have been looked at. */
+static void on_turn(void *context)
+{
+    purger_t *self = context;
+    if (self->decided_count > 0) {
+        settle(self);
+    }
+}
+
+/* A target has done, or failed to do, its piece of a job. Answered at the end of this turn. */
 static void on_decided(void *context, fw_purge_job_t **piece_p)
 {
     purger_t *self = context;
-    fw_purge_job_t *job = fw_purge_piece_merge(piece_p);
+    fw_purge_job_t *job = (*piece_p)->whole ? fw_purge_piece_merge(piece_p) : *piece_p;
+    *piece_p = NULL;
     if (!job) {
         return; /* Another target is still at it. */
     }
-    int64_t now_us = fw_clock_us();
-    count(self, job, now_us);
-    fw_job_table_decided(self->jobs, job, now_us + self->args->config->delay_ms * 1000);
-    settle(self, now_us);
+    if (self->decided_count == self->decided_capacity) {
+        self->decided_capacity = self->decided_capacity ? 2 * self->decided_capacity : 64;
+        self->decided = fw_realloc(self->decided, self->decided_capacity, sizeof(fw_purge_job_t *));
+    }
+    self->decided[self->decided_count++] = job;
 }
 
 /* ---- what the broker says */
 
-static void on_job(purger_t *self, const fw_job_t *job)
+static void on_job(purger_t *self, const fw_job_t *job, int64_t now_us)
 {
     if (self->draining) {
         turn_down(self, job->job_id, FW_REFUSED_STOPPING, "the worker stops");
@@ -163,9 +196,13 @@ static void on_job(purger_t *self, const fw_job_t *job)
         turn_down(self, job->job_id, FW_REFUSED_MEMORY, "the worker holds too many bytes of jobs");
         return;
     }
-    fw_purge_job_t *copy = fw_purge_job_new(job, self->args->config->name_space, fw_clock_us());
+    fw_purge_job_t *copy = fw_purge_job_new(job, self->args->config->name_space, now_us);
     fw_job_table_add(self->jobs, copy);
-    fw_gauge_add(self->metrics->outstanding, 1);
+    self->taken++;
+    if (self->args->targets_count == 1) {
+        fw_redis_target_add(self->targets[0], &copy);
+        return;
+    }
     /* All pieces before the first is begun: one that fails at once must not be taken for all. */
     fw_purge_job_t *pieces[FW_REDIS_TARGETS_MAX];
     for (size_t i = 0; i < self->args->targets_count; i++) {
@@ -201,7 +238,7 @@ static void on_message(purger_t *self, const fw_message_t *message, int64_t now_
     char detail[sizeof(message->refusal.field) + sizeof(message->refusal.reason) + 2];
     switch (message->kind) {
     case FW_MESSAGE_JOB:
-        on_job(self, &message->job);
+        on_job(self, &message->job, self->turn_us);
         return;
     case FW_MESSAGE_WELCOME:
         on_welcome(self, &message->welcome, now_ms);
@@ -264,6 +301,8 @@ static int on_readable(zloop_t *loop, zsock_t *reader, void *arg)
     int64_t now_ms = fw_clock_ms();
     zmq_msg_t frame;
     zmq_msg_init(&frame);
+    self->turn_us = fw_clock_us();
+    self->taken = 0;
     for (int i = 0; i < FRAMES_PER_TURN; i++) {
         int result = fw_socket_receive(self->socket, &frame);
         if (result == -EBADMSG) {
@@ -277,10 +316,12 @@ static int on_readable(zloop_t *loop, zsock_t *reader, void *arg)
         on_frame(self, &frame, now_ms);
     }
     zmq_msg_close(&frame);
+    fw_gauge_add(self->metrics->outstanding, self->taken);
     /* After all that were there: they become one pipeline. */
     for (size_t i = 0; i < self->args->targets_count; i++) {
         fw_redis_target_run(self->targets[i]);
     }
+    on_turn(self);
     return 0;
 }
 
@@ -412,7 +453,7 @@ static int on_tick(zloop_t *loop, int timer, void *arg)
     for (size_t i = 0; i < self->args->targets_count; i++) {
         fw_redis_target_tick(self->targets[i], now_ms);
     }
-    settle(self, fw_clock_us());
+    settle(self);
     steer_link(self, now_ms);
     self->ended = finished(self, now_ms);
     return self->ended ? -1 : 0;
@@ -455,6 +496,7 @@ static void start_targets(purger_t *self)
             .metrics = self->metrics,
             .on_decided = on_decided,
             .on_ready = on_ready,
+            .on_turn = on_turn,
             .context = self,
         };
         self->targets[i] = fw_redis_target_new(self->loop, &target);
@@ -497,6 +539,7 @@ static void end(purger_t *self)
     for (size_t i = 0; i < self->args->targets_count; i++) {
         fw_redis_target_destroy(&self->targets[i]);
     }
+    settle(self);
     assert(fw_job_table_count(self->jobs) == 0);
     if (self->link.state != FW_JOB_LINK_AWAY) {
         say_goodbye(self, fw_clock_ms());
@@ -511,6 +554,7 @@ static void end(purger_t *self)
     fw_pulse_end(self->args->pulse);
     fw_dial_destroy(&self->dial);
     fw_job_table_destroy(&self->jobs);
+    free(self->decided);
     zloop_destroy(&self->loop);
     fw_codec_destroy(&self->decoder);
     fw_codec_destroy(&self->encoder);

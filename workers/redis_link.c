@@ -153,6 +153,9 @@ static int on_event(zloop_t *loop, zmq_pollitem_t *item, void *arg)
     }
     self->busy = false;
     fw_redis_link_flush(self);
+    if (self->config.on_turn) {
+        self->config.on_turn(self->config.context);
+    }
     return 0;
 }
 

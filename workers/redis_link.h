@@ -38,6 +38,8 @@ typedef struct {
     void (*on_state)(void *context, fw_redis_link_state_t state);
     /* Something that the connection itself met: connecting, logging in, loading the script. */
     void (*on_error)(void *context, fw_redis_error_t error);
+    /* Whatever had come has been handed out; NULL = nobody wants to know. */
+    void (*on_turn)(void *context);
     void *context;
 } fw_redis_link_config_t;
 

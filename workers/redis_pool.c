@@ -55,6 +55,14 @@ static void on_command_error(void *context, fw_redis_error_t error)
     on_link_error(context, error);
 }
 
+static void on_turn(void *context)
+{
+    fw_redis_node_t *node = context;
+    if (node->pool->config.on_turn) {
+        node->pool->config.on_turn(node->pool->config.context);
+    }
+}
+
 static void on_batch(void *context, size_t jobs)
 {
     fw_redis_node_t *node = context;
@@ -101,6 +109,7 @@ static fw_redis_node_t *make_node(fw_redis_pool_t *self, const fw_redis_address_
         .seed = self->config.seed + (uint64_t)now_ms + self->nodes_count,
         .on_state = on_state,
         .on_error = on_link_error,
+        .on_turn = on_turn,
         .context = node,
     };
     node->link = fw_redis_link_new(self->loop, &link);

@@ -31,6 +31,8 @@ typedef struct {
     void (*on_ready)(void *context);                           /* fw_redis_pool_ready changed */
     void (*on_error)(void *context, fw_redis_error_t error);
     void (*on_batch)(void *context, size_t jobs); /* so many jobs go out as one pipeline */
+    /* What a server's answers decided has been told. NULL = nobody wants to know. */
+    void (*on_turn)(void *context);
     void *context;
 } fw_redis_pool_config_t;
 

@@ -59,6 +59,12 @@ static void on_error(void *context, fw_redis_error_t error)
     fw_counter_add(self->config.metrics->redis_errors[error], 1);
 }
 
+static void on_turn(void *context)
+{
+    fw_redis_target_t *self = context;
+    self->config.on_turn(self->config.context);
+}
+
 static void on_batch(void *context, size_t jobs)
 {
     fw_redis_target_t *self = context;
@@ -135,6 +141,7 @@ fw_redis_target_t *fw_redis_target_new(zloop_t *loop, const fw_redis_target_conf
         .on_ready = on_ready,
         .on_error = on_error,
         .on_batch = on_batch,
+        .on_turn = on_turn,
         .context = self,
     };
     self->pool = fw_redis_pool_new(loop, &pool);

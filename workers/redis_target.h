@@ -18,6 +18,7 @@ typedef struct {
     const fw_worker_metrics_t *metrics;
     void (*on_decided)(void *context, fw_purge_job_t **job_p); /* takes the job */
     void (*on_ready)(void *context);                           /* fw_redis_target_ready changed */
+    void (*on_turn)(void *context);                            /* as of fw_redis_pool_config_t */
     void *context;
 } fw_redis_target_config_t;
 

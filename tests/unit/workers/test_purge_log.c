@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -87,12 +88,14 @@ static void old_entries_are_forgotten_and_the_others_come_in_order(void **state)
     assert_int_equal(fw_purge_log_count(log), 2);
     assert_true(fw_purge_log_covers(log, 1));
     uint64_t sequence = 0;
-    const fw_purge_job_t *entry = fw_purge_log_next(log, &sequence);
+    fw_purge_job_t *entry = fw_purge_log_next(log, &sequence);
     assert_int_equal(sequence, 2);
     assert_true(fw_text_equal(entry->keys[0], FW_TEXT("two")));
+    fw_purge_job_destroy(&entry);
     entry = fw_purge_log_next(log, &sequence);
     assert_int_equal(sequence, 3);
     assert_true(fw_text_equal(entry->keys[0], FW_TEXT("three")));
+    fw_purge_job_destroy(&entry);
     assert_null(fw_purge_log_next(log, &sequence));
     assert_int_equal(sequence, 3);
     fw_purge_log_destroy(&log);
@@ -113,13 +116,56 @@ static void an_entry_purges_what_the_job_did_patterns_included(void **state)
     (void)fw_purge_log_append(log, original, 0);
     fw_purge_job_destroy(&original);
     uint64_t sequence = 0;
-    fw_purge_job_t *again = fw_purge_job_again(fw_purge_log_next(log, &sequence));
+    fw_purge_job_t *again = fw_purge_log_next(log, &sequence);
     fw_purge_log_destroy(&log);
     assert_true(fw_text_equal(again->keys[0], FW_TEXT("k")));
     assert_true(fw_text_equal(again->stamp_keys[0], FW_TEXT("fw:t:t")));
     assert_true(fw_text_equal(again->patterns[0], FW_TEXT("pat*")));
     assert_int_equal(again->status, FW_PURGE_OPEN);
     fw_purge_job_destroy(&again);
+}
+
+/* Blocks come and go, small and large records by turns, against a plain list of what was noted. */
+static void what_is_remembered_comes_back_whole(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 5000, KEEP = 700, LARGE = 300 };
+    static char texts[LARGE][64];
+    static fw_text_t names[LARGE];
+    const fw_purge_log_limits_t limits = {
+        .age_ms_max = 100, .entries_max = KEEP, .bytes_max = 64 << 20};
+    fw_purge_log_t *log = fw_purge_log_new(&limits);
+    for (size_t round = 0; round < ROUNDS; round++) {
+        size_t count = round % 50 == 0 ? LARGE : 1 + round % 3;
+        for (size_t i = 0; i < count; i++) {
+            (void)snprintf(texts[i], sizeof(texts[i]), "%zu/%zu/%0*d", round, i, (int)(i % 30) + 1,
+                           0);
+            names[i] = fw_text(texts[i]);
+        }
+        size_t tags = count / 3;
+        fw_purge_job_t *job = fw_purge_job_of(names, count - tags, names + count - tags, tags);
+        assert_int_equal(fw_purge_log_append(log, job, 0), round + 1);
+        fw_purge_job_destroy(&job);
+    }
+    assert_int_equal(fw_purge_log_count(log), KEEP);
+    uint64_t sequence = 0;
+    for (size_t round = ROUNDS - KEEP; round < ROUNDS; round++) {
+        size_t count = round % 50 == 0 ? LARGE : 1 + round % 3;
+        fw_purge_job_t *job = fw_purge_log_next(log, &sequence);
+        assert_int_equal(sequence, round + 1);
+        assert_int_equal(fw_purge_job_items(job), count);
+        assert_int_equal(job->tags_count, count / 3);
+        for (size_t i = 0; i < count; i++) {
+            (void)snprintf(texts[0], sizeof(texts[0]), "%zu/%zu/%0*d", round, i, (int)(i % 30) + 1,
+                           0);
+            const fw_text_t name =
+                i < job->keys_count ? job->keys[i] : job->stamp_keys[i - job->keys_count];
+            assert_true(fw_text_equal(name, fw_text(texts[0])));
+        }
+        fw_purge_job_destroy(&job);
+    }
+    assert_null(fw_purge_log_next(log, &sequence));
+    fw_purge_log_destroy(&log);
 }
 
 int main(void)
@@ -130,6 +176,7 @@ int main(void)
         cmocka_unit_test(the_watermark_waits_for_the_slowest),
         cmocka_unit_test(old_entries_are_forgotten_and_the_others_come_in_order),
         cmocka_unit_test(an_entry_purges_what_the_job_did_patterns_included),
+        cmocka_unit_test(what_is_remembered_comes_back_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
