@@ -7,7 +7,7 @@
 typedef enum {
     FW_CLOSE_NONE = 0,
     FW_CLOSE_PROTOCOL = 1002, /* not frames as RFC 6455 has them */
-    FW_CLOSE_BINARY = 1003,   /* a binary message where JSON is spoken */
+    FW_CLOSE_BINARY = 1003,   /* a binary message where JSON is spoken, or the reverse */
     FW_CLOSE_BAD_TEXT = 1007, /* a text message that is not UTF-8 */
     FW_CLOSE_TOO_BIG = 1009,
     FW_CLOSE_DRAINING = 4000,

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "gateway/dialogue_token.h"
-#include "proto/codec.h"
+#include "proto/browser.h"
 #include "proto/utf8.h"
 
 static fw_close_t close_with(fw_close_code_t code, const char *reason)
@@ -101,38 +101,6 @@ static void join_named(const fw_dialogue_t *self, fw_session_t *session,
     }
 }
 
-fw_close_t fw_dialogue_open(const fw_dialogue_t *self, fw_session_t *session,
-                            const fw_opening_t *opening, int64_t now_ms, int64_t wall_s)
-{
-    (void)now_ms;
-    const wishes_t none = {NULL, 0};
-    if (opening->subprotocol == FW_SUBPROTOCOL_UNKNOWN)
-        return close_with(FW_CLOSE_NO_PROTOCOL, "no common subprotocol");
-    session->greets = opening->subprotocol == FW_SUBPROTOCOL_OURS;
-    session->state = FW_SESSION_GREETING;
-    fw_bytes_t origin = {(const uint8_t *)opening->origin.text, opening->origin.size};
-    if (origin.size > FW_ORIGIN_SIZE_MAX || !fw_utf8_printable(origin))
-        return close_with(FW_CLOSE_BAD_REQUEST, "origin is not a text of at most 128 bytes");
-    fw_session_set_origin(session, opening->origin);
-    if (opening->token.size > 0) {
-        fw_close_t refused =
-            fw_dialogue_authenticate(self, session, opening->door, opening->token, wall_s);
-        if (refused.code != FW_CLOSE_NONE)
-            return refused;
-    }
-    if (session->greets)
-        return FW_CLOSE_NOT;
-    fw_close_t refused = admit(self, session, &opening->route);
-    /* A plain client may still bring its token in fw.hello. */
-    if (refused.code == FW_CLOSE_TOKEN_REFUSED)
-        return FW_CLOSE_NOT;
-    if (refused.code != FW_CLOSE_NONE)
-        return refused;
-    join_endpoint(self, session, &opening->route, &none);
-    fw_hub_await(self->hub, session);
-    return FW_CLOSE_NOT;
-}
-
 static bool is_of_endpoint(const fw_session_t *session, const fw_route_t *route, fw_text_t channel)
 {
     switch (fw_channel_kind(channel)) {
@@ -148,6 +116,70 @@ static bool is_of_endpoint(const fw_session_t *session, const fw_route_t *route,
         break;
     }
     return false;
+}
+
+static void join_others(const fw_dialogue_t *self, fw_session_t *session, const fw_route_t *route,
+                        const wishes_t *wishes)
+{
+    for (size_t i = 0; i < wishes->count; i++)
+        if (!is_of_endpoint(session, route, wishes->subscriptions[i].channel))
+            join_named(self, session, &wishes->subscriptions[i], FW_TEXT_NONE);
+}
+
+/* All that is named at once is allowed, or nothing. */
+static fw_close_t check_named(const fw_dialogue_t *self, const fw_session_t *session,
+                              const fw_opening_t *opening)
+{
+    if (opening->subscriptions_count > self->channels_max)
+        return close_with(FW_CLOSE_TOO_MANY, "too many channels");
+    for (size_t i = 0; i < opening->subscriptions_count; i++) {
+        fw_text_t name = opening->subscriptions[i].channel;
+        if (fw_channel_kind(name) == FW_CHANNEL_INVALID)
+            return close_with(FW_CLOSE_BAD_REQUEST, "not the name of a channel");
+        if (!fw_claims_may(session->claims, FW_ACTION_LISTEN, name))
+            return close_with(FW_CLOSE_FORBIDDEN, "the token does not allow this channel");
+    }
+    return FW_CLOSE_NOT;
+}
+
+fw_close_t fw_dialogue_open(const fw_dialogue_t *self, fw_session_t *session,
+                            const fw_opening_t *opening, int64_t now_ms, int64_t wall_s)
+{
+    (void)now_ms;
+    const wishes_t wishes = {opening->subscriptions, opening->subscriptions_count};
+    if (opening->subprotocol == FW_SUBPROTOCOL_UNKNOWN)
+        return close_with(FW_CLOSE_NO_PROTOCOL, "no common subprotocol");
+    session->greets = opening->subprotocol != FW_SUBPROTOCOL_NONE;
+    if (opening->subprotocol == FW_SUBPROTOCOL_OURS_BINARY)
+        session->encoding = FW_ENCODING_PROTOBUF;
+    else if (opening->route.stream)
+        session->encoding = FW_ENCODING_SSE;
+    session->batch = opening->unnamed;
+    session->state = FW_SESSION_GREETING;
+    fw_bytes_t origin = {(const uint8_t *)opening->origin.text, opening->origin.size};
+    if (origin.size > FW_ORIGIN_SIZE_MAX || !fw_utf8_printable(origin))
+        return close_with(FW_CLOSE_BAD_REQUEST, "origin is not a text of at most 128 bytes");
+    fw_session_set_origin(session, opening->origin);
+    if (opening->token.size > 0) {
+        fw_close_t refused =
+            fw_dialogue_authenticate(self, session, opening->door, opening->token, wall_s);
+        if (refused.code != FW_CLOSE_NONE)
+            return refused;
+    }
+    if (session->greets)
+        return FW_CLOSE_NOT;
+    fw_close_t refused = admit(self, session, &opening->route);
+    /* A plain client may still bring its token in fw.hello. */
+    if (refused.code == FW_CLOSE_TOKEN_REFUSED && !opening->route.stream)
+        return FW_CLOSE_NOT;
+    if (refused.code == FW_CLOSE_NONE)
+        refused = check_named(self, session, opening);
+    if (refused.code != FW_CLOSE_NONE)
+        return refused;
+    join_endpoint(self, session, &opening->route, &wishes);
+    join_others(self, session, &opening->route, &wishes);
+    fw_hub_await(self->hub, session);
+    return FW_CLOSE_NOT;
 }
 
 static fw_close_t hello(const fw_dialogue_t *self, fw_session_t *session, const fw_route_t *route,
@@ -176,9 +208,7 @@ static fw_close_t hello(const fw_dialogue_t *self, fw_session_t *session, const 
     session->state = FW_SESSION_GREETING;
     wishes_t wishes = {message->subscriptions, message->subscriptions_count};
     join_endpoint(self, session, route, &wishes);
-    for (size_t i = 0; i < message->subscriptions_count; i++)
-        if (!is_of_endpoint(session, route, message->subscriptions[i].channel))
-            join_named(self, session, &message->subscriptions[i], FW_TEXT_NONE);
+    join_others(self, session, route, &wishes);
     fw_hub_await(self->hub, session);
     return FW_CLOSE_NOT;
 }
@@ -242,7 +272,15 @@ fw_close_t fw_dialogue_message(const fw_dialogue_t *self, fw_session_t *session,
     fw_client_message_t message;
     const char *reason = "";
     fw_close_t outcome = FW_CLOSE_NOT;
-    int result = fw_client_message_parse(text, self->resume_max, &message, &reason);
+    fw_refusal_t refusal;
+    int result = 0;
+    if (session->encoding == FW_ENCODING_PROTOBUF)
+        result = fw_browser_decode(self->codec, text, &text, &refusal);
+    if (result != 0) {
+        say_error(self, session, FW_TEXT_NONE, FW_CLOSE_BAD_REQUEST, refusal.reason, FW_TEXT_NONE);
+        return FW_CLOSE_NOT;
+    }
+    result = fw_client_message_parse(text, self->resume_max, &message, &reason);
     if (result == 0)
         outcome = obey(self, session, route, &message, now_ms, wall_s);
     else {

@@ -5,11 +5,13 @@
 #pragma once
 
 #include "gateway/auth.h"
+#include "gateway/client_message.h"
 #include "gateway/hub.h"
 #include "gateway/route.h"
 
 typedef struct {
     fw_hub_t *hub;
+    fw_codec_t *codec; /* for binary messages */
     const fw_auth_t *auth;
     bool anonymous;        /* sessions without a token may use <prefix>/ws */
     uint32_t channels_max; /* per session */
@@ -27,6 +29,10 @@ typedef struct {
     fw_door_t door;   /* where the token was */
     fw_text_t token;  /* of the URL, a header or a cookie; empty when there is none */
     fw_text_t origin; /* name of the tab, of the URL; empty when there is none */
+    /* Of server-sent events: nothing can be said later, so that what is not allowed is refused. */
+    bool unnamed;                                  /* blocks without names */
+    const fw_client_subscription_t *subscriptions; /* further channels, and positions of all */
+    size_t subscriptions_count;
 } fw_opening_t;
 
 /* Begins a session. A code other than FW_CLOSE_NONE: to be closed with it. Otherwise its state
@@ -36,7 +42,8 @@ fw_close_t fw_dialogue_open(const fw_dialogue_t *self, fw_session_t *session,
                             const fw_opening_t *opening, int64_t now_ms, int64_t wall_s)
     __attribute__((warn_unused_result));
 
-/* One text message; UTF-8 has been checked. endpoint and room: of the opening. */
+/* One message, of JSON or protobuf as the session speaks; UTF-8 of JSON has been checked. endpoint
+ * and room: of the opening. */
 fw_close_t fw_dialogue_message(const fw_dialogue_t *self, fw_session_t *session,
                                const fw_route_t *route, fw_bytes_t text, int64_t now_ms,
                                int64_t wall_s) __attribute__((warn_unused_result));

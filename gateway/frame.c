@@ -32,6 +32,14 @@ size_t fw_frame_head(fw_frame_kind_t kind, size_t payload_size,
     return size;
 }
 
+fw_bytes_t fw_frame_payload(fw_bytes_t frame)
+{
+    size_t head = frame.size < 2 ? frame.size : 2;
+    if (head == 2 && frame.data[1] >= SIZE_16)
+        head = frame.data[1] == SIZE_16 ? 4 : 10;
+    return (fw_bytes_t){frame.data + head, frame.size - head};
+}
+
 size_t fw_frame_close(unsigned code, const char *reason, uint8_t ret_frame[FW_FRAME_CLOSE_SIZE_MAX])
 {
     size_t size = strnlen(reason, REASON_SIZE_MAX);

@@ -4,9 +4,14 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "gateway/sse.h"
+#include "proto/browser.h"
 #include "runtime/alloc.h"
 
-enum { RESET_SIZE_MAX = 160 + 6 * FW_CHANNEL_SIZE_MAX };
+enum {
+    RESET_SIZE_MAX = 160 + 6 * FW_CHANNEL_SIZE_MAX,
+    HEAD_ROOM = FW_FRAME_HEAD_SIZE_MAX + FW_BROWSER_HEAD_SIZE_MAX,
+};
 
 /* The last range of one channel that was copied, and where a cursor stands behind it. */
 typedef struct {
@@ -18,22 +23,29 @@ typedef struct {
 } memo_t;
 
 struct fw_gather {
+    fw_encoding_t encoding;
     bool batch;
     uint8_t *held; /* own messages of a session that are written from their own memory */
     memo_t memo;
     /* The piece under way. */
     const fw_entry_t *single; /* its only event so far, not copied */
     size_t size;              /* bytes in scratch behind the room for a head */
+    size_t last;              /* where the last of them begins */
     size_t limit;
-    bool pure; /* only events, and none that excludes anybody */
+    bool pure;  /* only events, and none that excludes anybody */
+    bool moved; /* some cursor: there is something with a place in it */
     fw_output_t output;
-    uint8_t scratch[FW_FRAME_HEAD_SIZE_MAX + FW_GATHER_BYTES_MAX];
+    uint8_t *scratch;
+    size_t capacity; /* of scratch, behind the room for a head */
 };
 
-fw_gather_t *fw_gather_new(bool batch)
+fw_gather_t *fw_gather_new(fw_encoding_t encoding, bool batch)
 {
     fw_gather_t *self = fw_alloc(1, sizeof *self);
+    self->encoding = encoding;
     self->batch = batch;
+    self->capacity = FW_GATHER_BYTES_MAX + FW_SSE_ID_SIZE_MAX;
+    self->scratch = fw_alloc(HEAD_ROOM + self->capacity, 1);
     return self;
 }
 
@@ -43,13 +55,23 @@ void fw_gather_destroy(fw_gather_t **self_p)
     if (!self)
         return;
     free(self->held);
+    free(self->scratch);
     free(self);
     *self_p = NULL;
 }
 
 static uint8_t *end_of(fw_gather_t *self)
 {
-    return self->scratch + FW_FRAME_HEAD_SIZE_MAX + self->size;
+    return self->scratch + HEAD_ROOM + self->size;
+}
+
+/* Only for the one block of server-sent events that is larger than a piece should be. */
+static void reserve(fw_gather_t *self, size_t size)
+{
+    if (self->size + size <= self->capacity)
+        return;
+    self->capacity = self->size + size;
+    self->scratch = fw_realloc(self->scratch, HEAD_ROOM + self->capacity, 1);
 }
 
 static bool is_empty(const fw_gather_t *self)
@@ -57,28 +79,57 @@ static bool is_empty(const fw_gather_t *self)
     return !self->single && self->size == 0;
 }
 
-/* Bytes that a text takes in the piece: framed, or as one more line. */
-static size_t cost(const fw_gather_t *self, size_t body_size)
+/* Bytes that a message takes in the piece: framed, or as one more line, element or block. */
+static size_t cost(const fw_gather_t *self, fw_bytes_t body)
 {
-    return self->batch ? body_size + 1 : fw_frame_head_size(body_size) + body_size;
+    uint8_t head[FW_BROWSER_HEAD_SIZE_MAX];
+    if (self->encoding == FW_ENCODING_SSE)
+        return fw_sse_block(body, !self->batch, NULL, 0) + FW_SSE_ID_SIZE_MAX;
+    if (!self->batch)
+        return fw_frame_head_size(body.size) + body.size;
+    return body.size +
+           (self->encoding == FW_ENCODING_JSON ? 1 : fw_browser_element_head(body.size, head));
+}
+
+/* What goes before a message in the piece. */
+static void add_head(fw_gather_t *self, size_t body_size)
+{
+    uint8_t head[HEAD_ROOM];
+    size_t size;
+    bool binary = self->encoding == FW_ENCODING_PROTOBUF;
+    if (!self->batch) {
+        size = fw_frame_head(binary ? FW_FRAME_BINARY : FW_FRAME_TEXT, body_size, head);
+    } else if (binary) {
+        size = fw_browser_element_head(body_size, head);
+    } else {
+        head[0] = '\n';
+        size = self->size > 0 ? 1 : 0;
+    }
+    memcpy(end_of(self), head, size);
+    self->size += size;
 }
 
 static void add_body(fw_gather_t *self, fw_bytes_t body)
 {
     self->memo.serial = 0; /* its bytes are about to be overwritten */
-    if (self->batch) {
-        if (self->size > 0) {
-            *end_of(self) = '\n';
-            self->size++;
-        }
-    } else {
-        uint8_t head[FW_FRAME_HEAD_SIZE_MAX];
-        size_t head_size = fw_frame_head(FW_FRAME_TEXT, body.size, head);
-        memcpy(end_of(self), head, head_size);
-        self->size += head_size;
+    self->last = self->size;
+    if (self->encoding == FW_ENCODING_SSE) {
+        size_t size = fw_sse_block(body, !self->batch, NULL, 0);
+        reserve(self, size + FW_SSE_ID_SIZE_MAX + sizeof "id: \n");
+        self->size += fw_sse_block(body, !self->batch, end_of(self), size);
+        return;
     }
+    add_head(self, body.size);
     memcpy(end_of(self), body.data, body.size);
     self->size += body.size;
+}
+
+/* An event as this encoding's message. */
+static fw_bytes_t body_of(const fw_gather_t *self, const fw_entry_t *entry)
+{
+    if (self->encoding == FW_ENCODING_PROTOBUF)
+        return fw_frame_payload(fw_entry_binary_frame(entry));
+    return fw_entry_body(entry);
 }
 
 /* The single event joins the others in scratch. */
@@ -88,31 +139,32 @@ static void copy_single(fw_gather_t *self)
         return;
     const fw_entry_t *entry = self->single;
     self->single = NULL;
-    add_body(self, fw_entry_body(entry));
+    add_body(self, body_of(self, entry));
 }
 
 static size_t size_so_far(const fw_gather_t *self)
 {
-    return self->single ? cost(self, fw_entry_body(self->single).size) : self->size;
+    return self->single ? cost(self, body_of(self, self->single)) : self->size;
 }
 
-static bool has_room(const fw_gather_t *self, size_t body_size)
+static bool has_room(const fw_gather_t *self, fw_bytes_t body)
 {
-    return size_so_far(self) + cost(self, body_size) <= self->limit;
+    return size_so_far(self) + cost(self, body) <= self->limit;
 }
 
 /* False when the piece is full. */
 static bool add_entry(fw_gather_t *self, const fw_entry_t *entry)
 {
-    fw_bytes_t body = fw_entry_body(entry);
-    if (is_empty(self)) {
+    fw_bytes_t body = body_of(self, entry);
+    if (is_empty(self) && self->encoding != FW_ENCODING_SSE) {
         self->single = entry;
     } else {
-        if (!has_room(self, body.size))
+        if (!is_empty(self) && !has_room(self, body))
             return false;
         copy_single(self);
         add_body(self, body);
     }
+    self->moved = true;
     if (self->output.events++ == 0)
         self->output.oldest_us = fw_entry_received_us(entry);
     if (fw_entry_excludes_any(entry))
@@ -124,11 +176,19 @@ static bool add_entry(fw_gather_t *self, const fw_entry_t *entry)
 static bool add_own(fw_gather_t *self, const fw_json_t *json)
 {
     assert(json->needed <= json->size);
-    if (!is_empty(self) && !has_room(self, json->needed))
+    uint8_t binary[RESET_SIZE_MAX];
+    fw_bytes_t body = {(const uint8_t *)json->buffer, json->needed};
+    if (self->encoding == FW_ENCODING_PROTOBUF) {
+        size_t size = fw_browser_encode(body, FW_PAYLOAD_NONE, binary, sizeof binary);
+        assert(size <= sizeof binary);
+        body = (fw_bytes_t){binary, size};
+    }
+    if (!is_empty(self) && !has_room(self, body))
         return false;
     copy_single(self);
-    add_body(self, (fw_bytes_t){(const uint8_t *)json->buffer, json->needed});
+    add_body(self, body);
     self->pure = false;
+    self->moved = true;
     return true;
 }
 
@@ -165,11 +225,22 @@ static bool pass_over(fw_gather_t *self, const fw_session_t *session,
     return true;
 }
 
+/* The event, in the form of this encoding. */
+static const fw_entry_t *entry_at(fw_gather_t *self, fw_ring_t *ring, uint64_t offset)
+{
+    if (self->encoding != FW_ENCODING_PROTOBUF)
+        return fw_ring_at(ring, offset);
+    size_t before = ring->bytes;
+    const fw_entry_t *entry = fw_ring_binary_at(ring, offset);
+    self->output.grown += ring->bytes - before;
+    return entry;
+}
+
 /* Reads a subscription as far as there is room. False when the piece is full. */
 static bool read_subscription(fw_gather_t *self, const fw_session_t *session,
                               fw_subscription_t *subscription)
 {
-    const fw_ring_t *ring = &subscription->channel->sync.ring;
+    fw_ring_t *ring = &subscription->channel->sync.ring;
     uint64_t head = fw_ring_head(ring);
     if (subscription->cursor < head && fw_ring_lapped(ring, subscription->cursor)) {
         subscription->cursor = head;
@@ -188,7 +259,7 @@ static bool read_subscription(fw_gather_t *self, const fw_session_t *session,
             return false;
         if (subscription->cursor >= head)
             return true;
-        if (!add_entry(self, fw_ring_at(ring, subscription->cursor + 1)))
+        if (!add_entry(self, entry_at(self, ring, subscription->cursor + 1)))
             return false;
         subscription->cursor++;
     }
@@ -214,13 +285,15 @@ static bool take_control(fw_gather_t *self, fw_session_t *session)
 {
     if (session->control_size == 0)
         return false;
-    bool alone = self->batch || session->control_size > self->limit;
+    bool framed = self->encoding != FW_ENCODING_SSE;
+    bool alone = (framed && self->batch) || session->control_size > self->limit;
     self->pure = false;
     if (alone) {
         self->held = session->control;
         self->output.bytes = (fw_bytes_t){self->held, session->control_size};
     } else {
         self->memo.serial = 0;
+        reserve(self, session->control_size);
         memcpy(end_of(self), session->control, session->control_size);
         self->size += session->control_size;
         free(session->control);
@@ -250,22 +323,48 @@ static bool reuse(fw_gather_t *self, fw_session_t *session)
     return true;
 }
 
-static void finish(fw_gather_t *self)
+/* The last block says where the session stands after all of them: who reads it has read the others.
+ */
+static void add_id(fw_gather_t *self, const fw_session_t *session)
 {
+    char line[FW_SSE_ID_SIZE_MAX + sizeof "id: \n"];
+    if (!self->moved)
+        return;
+    size_t size = fw_sse_id_line(session, line);
+    reserve(self, size);
+    uint8_t *last = self->scratch + HEAD_ROOM + self->last;
+    memmove(last + size, last, self->size - self->last);
+    memcpy(last, line, size);
+    self->size += size;
+}
+
+/* Returns where the piece begins then. */
+static uint8_t *put_before(uint8_t *begin, const uint8_t *head, size_t size)
+{
+    memcpy(begin - size, head, size);
+    return begin - size;
+}
+
+static void finish(fw_gather_t *self, const fw_session_t *session)
+{
+    bool binary = self->encoding == FW_ENCODING_PROTOBUF;
     if (self->single) {
-        self->output.bytes = fw_entry_frame(self->single);
+        self->output.bytes =
+            binary ? fw_entry_binary_frame(self->single) : fw_entry_frame(self->single);
         return;
     }
-    uint8_t *begin = self->scratch + FW_FRAME_HEAD_SIZE_MAX;
-    size_t size = self->size;
-    if (self->batch && size > 0) {
-        uint8_t head[FW_FRAME_HEAD_SIZE_MAX];
-        size_t head_size = fw_frame_head(FW_FRAME_TEXT, size, head);
-        begin -= head_size;
-        size += head_size;
-        memcpy(begin, head, head_size);
+    if (self->encoding == FW_ENCODING_SSE)
+        add_id(self, session);
+    uint8_t *begin = self->scratch + HEAD_ROOM;
+    const uint8_t *end = begin + self->size;
+    if (self->batch && self->size > 0 && self->encoding != FW_ENCODING_SSE) {
+        uint8_t head[HEAD_ROOM];
+        if (binary)
+            begin = put_before(begin, head, fw_browser_batch_head(self->size, head));
+        fw_frame_kind_t kind = binary ? FW_FRAME_BINARY : FW_FRAME_TEXT;
+        begin = put_before(begin, head, fw_frame_head(kind, (size_t)(end - begin), head));
     }
-    self->output.bytes = (fw_bytes_t){begin, size};
+    self->output.bytes = (fw_bytes_t){begin, (size_t)(end - begin)};
 }
 
 static void read_all(fw_gather_t *self, fw_session_t *session)
@@ -278,8 +377,9 @@ static void read_all(fw_gather_t *self, fw_session_t *session)
     for (; has_dirty(session); pop_dirty(session))
         if (!read_subscription(self, session, &session->subscriptions[session->first_dirty - 1]))
             break;
-    finish(self);
-    if (alone && self->pure && !self->single && self->output.events > 0) {
+    finish(self, session);
+    if (alone && self->pure && self->encoding != FW_ENCODING_SSE && !self->single &&
+        self->output.events > 0) {
         memo.to = subscription->cursor;
         memo.output = self->output;
         self->memo = memo;
@@ -293,11 +393,13 @@ bool fw_gather_next(fw_gather_t *self, fw_session_t *session, size_t limit, fw_o
     self->single = NULL;
     self->size = 0;
     self->limit = limit < FW_GATHER_BYTES_MAX ? limit : FW_GATHER_BYTES_MAX;
+    self->last = 0;
     self->pure = true;
+    self->moved = false;
     self->output = (fw_output_t){.events = 0};
     if (!take_control(self, session)) {
         if (!has_dirty(session))
-            finish(self);
+            finish(self, session);
         else if (session->control_size > 0 || self->size > 0 || !reuse(self, session))
             read_all(self, session);
     }

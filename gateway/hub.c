@@ -245,7 +245,7 @@ static void reset_all(fw_hub_t *self, fw_channel_t *channel)
 /* Rings that have grown too large together drop their oldest events. */
 static void trim(fw_hub_t *self, fw_channel_t *grown)
 {
-    fw_channel_t *channel = grown;
+    fw_channel_t *channel = grown ? grown : fw_registry_at(self->channels, 0);
     size_t visits = 2 * fw_registry_count(self->channels) + 1;
     while (self->counts.rings_bytes > self->limits.rings_bytes_max && visits > 0) {
         size_t before = channel->sync.ring.bytes;
@@ -259,6 +259,13 @@ static void trim(fw_hub_t *self, fw_channel_t *grown)
         channel = fw_registry_at(self->channels, self->trimmed++);
         visits--;
     }
+}
+
+void fw_hub_grew(fw_hub_t *self, size_t bytes)
+{
+    self->counts.rings_bytes += bytes;
+    if (self->counts.rings_bytes > self->limits.rings_bytes_max)
+        trim(self, NULL);
 }
 
 static void apply(fw_hub_t *self, fw_channel_t *channel, size_t bytes_before, unsigned changed)

@@ -62,6 +62,8 @@ size_t fw_hub_marked(fw_hub_t *self);
 /* The broker. */
 /* NULL when nobody here listens to it. */
 fw_channel_t *fw_hub_find(const fw_hub_t *self, fw_text_t channel);
+/* A form of an event was made, so that the rings have grown by so much. */
+void fw_hub_grew(fw_hub_t *self, size_t bytes);
 void fw_hub_event(fw_hub_t *self, fw_channel_t *channel, uint64_t epoch, fw_entry_t **entry_p);
 /* Whether the broker's answer about a channel, told next, came with a doubt: resets make browsers
  * bypass caches then. */

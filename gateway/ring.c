@@ -69,6 +69,17 @@ const fw_entry_t *fw_ring_at(const fw_ring_t *self, uint64_t offset)
     return *slot(self, (uint32_t)(offset - self->base));
 }
 
+const fw_entry_t *fw_ring_binary_at(fw_ring_t *self, uint64_t offset)
+{
+    if (!fw_ring_at(self, offset))
+        return NULL;
+    fw_entry_t **entry_p = slot(self, (uint32_t)(offset - self->base));
+    self->bytes -= fw_entry_bytes(*entry_p);
+    fw_entry_make_binary(entry_p);
+    self->bytes += fw_entry_bytes(*entry_p);
+    return *entry_p;
+}
+
 bool fw_ring_lapped(const fw_ring_t *self, uint64_t cursor)
 {
     return cursor + 1 < self->base;

@@ -28,6 +28,9 @@ void fw_ring_clear(fw_ring_t *self); /* frees everything */
 uint64_t fw_ring_head(const fw_ring_t *self);
 /* NULL when offset is not in the ring. */
 const fw_entry_t *fw_ring_at(const fw_ring_t *self, uint64_t offset);
+/* The same, with its binary frame, which may have to be made: the ring grows by it beyond the limit
+ * of its bytes then, until the next append. */
+const fw_entry_t *fw_ring_binary_at(fw_ring_t *self, uint64_t offset);
 /* The event after this place has been dropped. */
 bool fw_ring_lapped(const fw_ring_t *self, uint64_t cursor);
 

@@ -17,23 +17,31 @@ static fw_text_t behind(fw_text_t text, size_t size)
 
 fw_route_t fw_route_parse(fw_text_t prefix, fw_text_t path)
 {
-    const fw_text_t room = FW_TEXT("/ws/room/");
-    fw_route_t route = {FW_ENDPOINT_NONE, FW_TEXT_NONE};
+    const fw_text_t ws = FW_TEXT("/ws");
+    const fw_text_t sse = FW_TEXT("/sse");
+    const fw_text_t room = FW_TEXT("/room/");
+    fw_route_t route = {.endpoint = FW_ENDPOINT_NONE, .room = FW_TEXT_NONE};
     if (!starts_with(path, prefix))
         return route;
     fw_text_t rest = behind(path, prefix.size);
-    if (fw_text_equal(rest, FW_TEXT("/ws"))) {
-        route.endpoint = FW_ENDPOINT_ALL;
-    } else if (fw_text_equal(rest, FW_TEXT("/ws/notifications"))) {
-        route.endpoint = FW_ENDPOINT_NOTIFICATIONS;
-    } else if (fw_text_equal(rest, FW_TEXT("/v1/events"))) {
+    if (fw_text_equal(rest, FW_TEXT("/v1/events"))) {
         route.endpoint = FW_ENDPOINT_EVENTS;
+        return route;
+    }
+    bool stream = starts_with(rest, sse);
+    if (!stream && !starts_with(rest, ws))
+        return route;
+    rest = behind(rest, stream ? sse.size : ws.size);
+    if (rest.size == 0) {
+        route = (fw_route_t){FW_ENDPOINT_ALL, FW_TEXT_NONE, stream};
+    } else if (fw_text_equal(rest, FW_TEXT("/notifications"))) {
+        route = (fw_route_t){FW_ENDPOINT_NOTIFICATIONS, FW_TEXT_NONE, stream};
     } else if (starts_with(rest, room)) {
         char name[FW_CHANNEL_SIZE_MAX + 1];
         size_t size;
         fw_text_t id = behind(rest, room.size);
         if (fw_channel_make(FW_CHANNEL_KIND_ROOM, id, name, &size) == 0)
-            route = (fw_route_t){FW_ENDPOINT_ROOM, id};
+            route = (fw_route_t){FW_ENDPOINT_ROOM, id, stream};
     }
     return route;
 }
@@ -72,13 +80,21 @@ static size_t behind_blank(fw_text_t text, size_t i)
     return i;
 }
 
+static fw_subprotocol_t known(fw_text_t token)
+{
+    if (fw_text_equal(token, FW_TEXT(FW_SUBPROTOCOL_JSON)))
+        return FW_SUBPROTOCOL_OURS;
+    return fw_text_equal(token, FW_TEXT(FW_SUBPROTOCOL_PROTOBUF)) ? FW_SUBPROTOCOL_OURS_BINARY
+                                                                  : FW_SUBPROTOCOL_UNKNOWN;
+}
+
 fw_subprotocol_t fw_route_subprotocol(fw_text_t offered,
                                       char ret_first[FW_SUBPROTOCOL_SIZE_MAX + 1])
 {
     ret_first[0] = '\0';
     if (offered.size == 0)
         return FW_SUBPROTOCOL_NONE;
-    bool ours = false;
+    fw_subprotocol_t chosen = FW_SUBPROTOCOL_UNKNOWN;
     size_t i = 0;
     for (;;) {
         i = behind_blank(offered, i);
@@ -92,10 +108,11 @@ fw_subprotocol_t fw_route_subprotocol(fw_text_t offered,
             memcpy(ret_first, token.text, token.size);
             ret_first[token.size] = '\0';
         }
-        ours = ours || fw_text_equal(token, FW_TEXT(FW_SUBPROTOCOL_JSON));
+        if (chosen == FW_SUBPROTOCOL_UNKNOWN)
+            chosen = known(token);
         i = behind_blank(offered, i);
         if (i == offered.size)
-            return ours ? FW_SUBPROTOCOL_OURS : FW_SUBPROTOCOL_UNKNOWN;
+            return chosen;
         if (offered.text[i++] != ',')
             return FW_SUBPROTOCOL_BAD;
     }

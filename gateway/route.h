@@ -19,6 +19,7 @@ typedef enum {
 typedef struct {
     fw_endpoint_t endpoint;
     fw_text_t room; /* borrows from the path */
+    bool stream;    /* <prefix>/sse…: server-sent events instead of a WebSocket */
 } fw_route_t;
 
 fw_route_t fw_route_parse(fw_text_t prefix, fw_text_t path);
@@ -30,14 +31,16 @@ bool fw_route_argument(fw_text_t argument, const char *name, fw_text_t *ret_valu
 fw_text_t fw_route_bearer(fw_text_t authorization);
 
 #define FW_SUBPROTOCOL_JSON "freshwire.v1.json"
+#define FW_SUBPROTOCOL_PROTOBUF "freshwire.v1.protobuf"
 
 enum { FW_SUBPROTOCOL_SIZE_MAX = 63 };
 
 typedef enum {
-    FW_SUBPROTOCOL_NONE, /* nothing was offered: a plain client */
-    FW_SUBPROTOCOL_OURS,
-    FW_SUBPROTOCOL_UNKNOWN, /* only others were offered; the first one is in ret_first */
-    FW_SUBPROTOCOL_BAD,     /* not a list of tokens, or one is too long */
+    FW_SUBPROTOCOL_NONE,        /* nothing was offered: a plain client */
+    FW_SUBPROTOCOL_OURS,        /* the first one of ours is JSON */
+    FW_SUBPROTOCOL_OURS_BINARY, /* it is protobuf */
+    FW_SUBPROTOCOL_UNKNOWN,     /* only others were offered; the first one is in ret_first */
+    FW_SUBPROTOCOL_BAD,         /* not a list of tokens, or one is too long */
 } fw_subprotocol_t;
 
 /* Chooses from a Sec-WebSocket-Protocol header. */

@@ -165,3 +165,11 @@ void fw_server_drain(fw_json_t *json, uint32_t reconnect_window_ms)
     number(json, "reconnect_window_ms", reconnect_window_ms);
     literal(json, "}");
 }
+
+void fw_server_close(fw_json_t *json, const fw_close_t *close)
+{
+    literal(json, "{\"type\":\"fw.close\"");
+    number(json, "code", (int64_t)close->code);
+    member(json, "reason", fw_text(close->reason));
+    literal(json, "}");
+}

@@ -52,3 +52,5 @@ void fw_server_refreshed(fw_json_t *json, fw_text_t request_id, int64_t expires_
 /* The token has expired: another one is expected within the grace period. */
 void fw_server_expired(fw_json_t *json, uint32_t grace_ms);
 void fw_server_drain(fw_json_t *json, uint32_t reconnect_window_ms);
+/* What a close frame says, for those who get none. */
+void fw_server_close(fw_json_t *json, const fw_close_t *close);

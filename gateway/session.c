@@ -3,8 +3,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "gateway/sse.h"
+#include "proto/browser.h"
 #include "runtime/alloc.h"
 
 enum {
@@ -262,21 +265,67 @@ static uint8_t *reserve(fw_session_t *self, size_t size)
 
 typedef void render_fn(fw_json_t *json, const void *args);
 
+/* Room for a whole frame with its head; NULL as above. */
+static uint8_t *reserve_frame(fw_session_t *self, fw_frame_kind_t kind, size_t body_size)
+{
+    uint8_t head[FW_FRAME_HEAD_SIZE_MAX];
+    size_t head_size = fw_frame_head(kind, body_size, head);
+    uint8_t *frame = reserve(self, head_size + body_size);
+    if (!frame)
+        return NULL;
+    memcpy(frame, head, head_size);
+    self->control_size += (uint32_t)(head_size + body_size);
+    return frame + head_size;
+}
+
+static void say_binary(fw_session_t *self, fw_bytes_t json)
+{
+    size_t size = fw_browser_encode(json, FW_PAYLOAD_NONE, NULL, 0);
+    uint8_t *body = size > 0 ? reserve_frame(self, FW_FRAME_BINARY, size) : NULL;
+    if (body)
+        (void)fw_browser_encode(json, FW_PAYLOAD_NONE, body, size);
+}
+
+static void say_block(fw_session_t *self, fw_bytes_t json)
+{
+    size_t size = fw_sse_block(json, !self->batch, NULL, 0);
+    uint8_t *block = reserve(self, size);
+    if (!block)
+        return;
+    (void)fw_sse_block(json, !self->batch, block, size);
+    self->control_size += (uint32_t)size;
+}
+
 static void say(fw_session_t *self, render_fn *render, const void *args)
 {
     fw_json_t measure = {.buffer = NULL};
     render(&measure, args);
-    size_t body_size = measure.needed;
-    size_t head_size = fw_frame_head_size(body_size);
-    uint8_t *frame = reserve(self, head_size + body_size);
-    if (!frame)
+    size_t size = measure.needed;
+    if (self->encoding == FW_ENCODING_JSON) {
+        uint8_t *body = reserve_frame(self, FW_FRAME_TEXT, size);
+        fw_json_t json = {.buffer = (char *)body, .size = size};
+        if (body)
+            render(&json, args);
         return;
-    uint8_t head[FW_FRAME_HEAD_SIZE_MAX];
-    (void)fw_frame_head(FW_FRAME_TEXT, body_size, head);
-    memcpy(frame, head, head_size);
-    fw_json_t json = {.buffer = (char *)frame + head_size, .size = body_size};
+    }
+    char *text = fw_alloc(1, size);
+    fw_json_t json = {.buffer = text, .size = size};
     render(&json, args);
-    self->control_size += (uint32_t)(head_size + body_size);
+    if (self->encoding == FW_ENCODING_PROTOBUF)
+        say_binary(self, (fw_bytes_t){(const uint8_t *)text, size});
+    else
+        say_block(self, (fw_bytes_t){(const uint8_t *)text, size});
+    free(text);
+}
+
+/* A line of server-sent events. */
+static void say_line(fw_session_t *self, const char *line, size_t size)
+{
+    uint8_t *place = reserve(self, size);
+    if (!place)
+        return;
+    memcpy(place, line, size);
+    self->control_size += (uint32_t)size;
 }
 
 static fw_standing_t standing_of(const fw_subscription_t *subscription)
@@ -308,6 +357,10 @@ void fw_session_say_welcome(fw_session_t *self, uint32_t ping_ms, uint32_t recon
         .standings = standings,
         .standings_count = count,
     };
+    if (self->encoding == FW_ENCODING_SSE) {
+        char line[FW_SSE_ID_SIZE_MAX + sizeof "id: \n"];
+        say_line(self, line, fw_sse_id_line(self, line));
+    }
     say(self, render_welcome, &welcome);
     free(standings);
 }
@@ -364,6 +417,10 @@ static void render_ping(fw_json_t *json, const void *args)
 
 void fw_session_say_ping(fw_session_t *self)
 {
+    if (self->encoding == FW_ENCODING_SSE) {
+        say_line(self, ":\n\n", 3);
+        return;
+    }
     uint8_t head[FW_FRAME_HEAD_SIZE_MAX];
     size_t size = fw_frame_head(FW_FRAME_PING, 1, head);
     uint8_t *frame = reserve(self, size + 1);
@@ -414,6 +471,23 @@ static void render_drain(fw_json_t *json, const void *args)
 {
     const uint32_t *window_ms = args;
     fw_server_drain(json, *window_ms);
+}
+
+void fw_session_say_retry(fw_session_t *self, uint32_t retry_ms)
+{
+    char line[32];
+    int size = snprintf(line, sizeof line, "retry: %u\n", retry_ms);
+    say_line(self, line, (size_t)size);
+}
+
+static void render_close(fw_json_t *json, const void *args)
+{
+    fw_server_close(json, args);
+}
+
+void fw_session_say_close(fw_session_t *self, const fw_close_t *close)
+{
+    say(self, render_close, close);
 }
 
 void fw_session_say_drain(fw_session_t *self, uint32_t reconnect_window_ms)

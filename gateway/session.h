@@ -60,15 +60,15 @@ struct fw_session {
     uint16_t capacity;
     uint16_t first_dirty; /* index + 1 */
     uint16_t last_dirty;
-    uint8_t state;     /* fw_session_state_t */
-    uint8_t encoding;  /* fw_encoding_t */
-    uint8_t phase;     /* the shard's: what the timer stands for */
-    bool greets : 1;   /* negotiated freshwire.v1.json, or said fw.hello */
-    bool batch : 1;    /* several events may share a message */
-    bool listed : 1;   /* in the hub's list of sessions to be flushed */
-    bool behind : 1;   /* its socket took no more */
-    bool heard : 1;    /* something came since the last ping */
-    bool expired : 1;  /* its token has; it was told, and has a grace period */
+    uint8_t state;    /* fw_session_state_t */
+    uint8_t encoding; /* fw_encoding_t */
+    uint8_t phase;    /* the shard's: what the timer stands for */
+    bool greets : 1;  /* negotiated one of our subprotocols, or said fw.hello */
+    bool batch : 1;   /* several events may share a message; of server-sent events: without names */
+    bool listed : 1;  /* in the hub's list of sessions to be flushed */
+    bool behind : 1;  /* its socket took no more */
+    bool heard : 1;   /* something came since the last ping */
+    bool expired : 1; /* its token has; it was told, and has a grace period */
     bool overfull : 1; /* FW_CONTROL_BYTES_MAX was passed: close it as slow */
 };
 
@@ -113,12 +113,16 @@ void fw_session_say_subscribed(fw_session_t *self, uint32_t index, fw_text_t req
 void fw_session_say_unsubscribed(fw_session_t *self, fw_text_t request_id, fw_text_t channel,
                                  const char *reason);
 void fw_session_say_error(fw_session_t *self, const fw_server_error_t *error);
-/* Also as a WebSocket ping, which every browser answers by itself. */
+/* Also as a WebSocket ping, which every browser answers by itself; of server-sent events a comment.
+ */
 void fw_session_say_ping(fw_session_t *self);
 void fw_session_say_pong(fw_session_t *self);
 void fw_session_say_refreshed(fw_session_t *self, fw_text_t request_id, int64_t expires_in_ms);
 void fw_session_say_expired(fw_session_t *self, uint32_t grace_ms);
 void fw_session_say_drain(fw_session_t *self, uint32_t reconnect_window_ms);
+/* Of server-sent events only: when to come back, and, since there are no close frames, why. */
+void fw_session_say_retry(fw_session_t *self, uint32_t retry_ms);
+void fw_session_say_close(fw_session_t *self, const fw_close_t *close);
 
 /* Bytes of memory that it takes by itself. */
 size_t fw_session_bytes(const fw_session_t *self);

@@ -114,6 +114,14 @@ int fw_shard_called_back(struct lws *wsi, enum lws_callback_reasons reason, void
 
 /* ------ sessions */
 
+static fw_gather_t *gather_for(fw_shard_t *self, const fw_session_t *session)
+{
+    fw_gather_t **gather = &self->gathers[session->encoding][session->batch];
+    if (!*gather)
+        *gather = fw_gather_new((fw_encoding_t)session->encoding, session->batch);
+    return *gather;
+}
+
 void fw_shard_write(fw_shard_t *self, fw_session_t *session)
 {
     fw_connection_t *connection = session->connection;
@@ -124,7 +132,7 @@ void fw_shard_write(fw_shard_t *self, fw_session_t *session)
     }
     fw_output_t output;
     size_t limit = session->behind ? FW_GATHER_BEHIND_BYTES : FW_GATHER_BYTES_MAX;
-    if (!fw_gather_next(self->gathers[session->batch], session, limit, &output))
+    if (!fw_gather_next(gather_for(self, session), session, limit, &output))
         return;
     int written = lws_write(wsi, fw_unchanged(output.bytes.data), output.bytes.size, LWS_WRITE_RAW);
     if (written < 0) {
@@ -135,6 +143,8 @@ void fw_shard_write(fw_shard_t *self, fw_session_t *session)
     fw_counter_add(self->metrics.writes, 1);
     fw_counter_add(self->metrics.written_bytes, output.bytes.size);
     fw_counter_add(self->metrics.delivered, output.events);
+    if (output.grown > 0)
+        fw_hub_grew(self->hub, output.grown);
     if (output.lapped > 0)
         fw_counter_add(self->metrics.resets[FW_RESET_LAPPED], output.lapped);
     if (output.oldest_us > 0)

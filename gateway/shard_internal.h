@@ -20,7 +20,7 @@
 enum {
     FW_CLOSING_MS = 5000,  /* a session that does not take its close frame is cut off */
     FW_FAREWELL_MS = 1000, /* at the end of a drain: for close frames on their way */
-    FW_SUBPROTOCOLS = 3,   /* none, ours, and the one that stands for unknown ones */
+    FW_SUBPROTOCOLS = 4,   /* none, ours, and the one that stands for unknown ones */
 };
 
 struct fw_shard {
@@ -43,7 +43,8 @@ struct fw_shard {
     fw_auth_t *auth;
     fw_dialogue_t dialogue;
     fw_wheel_t *wheel;
-    fw_gather_t *gathers[2]; /* by session->batch */
+    fw_gather_t *gathers[FW_ENCODINGS][2]; /* by session->encoding and ->batch; made when needed */
+    fw_codec_t *codec;                     /* for binary messages of clients */
     fw_uplink_t *uplink;
     fw_random_t random;
     fw_post_t *posts;     /* WAITING ones */

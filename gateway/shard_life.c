@@ -18,7 +18,8 @@ enum {
 
 static void name_protocols(fw_shard_t *self)
 {
-    const char *names[FW_SUBPROTOCOLS] = {"", FW_SUBPROTOCOL_JSON, self->unknown};
+    const char *names[FW_SUBPROTOCOLS] = {"", FW_SUBPROTOCOL_JSON, FW_SUBPROTOCOL_PROTOBUF,
+                                          self->unknown};
     for (size_t i = 0; i < FW_SUBPROTOCOLS; i++) {
         self->protocols[i] = (struct lws_protocols){
             .name = names[i],
@@ -127,10 +128,10 @@ static void build(fw_shard_t *self, int64_t now_ms)
     self->hub = fw_hub_new(&limits);
     self->auth = fw_auth_new(&key, key.secret.size > 0 ? 1 : 0);
     self->wheel = fw_wheel_new(now_ms);
-    self->gathers[false] = fw_gather_new(false);
-    self->gathers[true] = fw_gather_new(true);
+    self->codec = fw_codec_new();
     self->dialogue = (fw_dialogue_t){
         .hub = self->hub,
+        .codec = self->codec,
         .auth = self->auth,
         .refused = &self->refused,
         .anonymous = config->anonymous,
@@ -200,8 +201,11 @@ static void tear_down(fw_shard_t *self)
     fw_hub_destroy(&self->hub);
     fw_auth_destroy(&self->auth);
     fw_wheel_destroy(&self->wheel);
-    fw_gather_destroy(&self->gathers[false]);
-    fw_gather_destroy(&self->gathers[true]);
+    for (int i = 0; i < FW_ENCODINGS; i++) {
+        fw_gather_destroy(&self->gathers[i][false]);
+        fw_gather_destroy(&self->gathers[i][true]);
+    }
+    fw_codec_destroy(&self->codec);
     free(self->all);
 }
 

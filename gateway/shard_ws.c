@@ -151,10 +151,10 @@ static void forget_message(fw_connection_t *connection)
 static void take_message(fw_shard_t *self, fw_connection_t *connection, fw_bytes_t text)
 {
     fw_session_t *session = connection->session;
-    fw_route_t route = {(fw_endpoint_t)connection->endpoint, fw_text(connection->room)};
+    fw_route_t route = {(fw_endpoint_t)connection->endpoint, fw_text(connection->room), false};
     int64_t now_ms = fw_clock_ms();
     fw_counter_add(self->metrics.messages, 1);
-    if (!fw_utf8_valid(text)) {
+    if (session->encoding == FW_ENCODING_JSON && !fw_utf8_valid(text)) {
         fw_shard_close(self, connection, (fw_close_t){FW_CLOSE_BAD_TEXT, "not UTF-8"});
         return;
     }
@@ -180,8 +180,10 @@ int fw_ws_receive(fw_shard_t *self, struct lws *wsi, const uint8_t *data, size_t
     session->heard = true;
     bool complete = lws_is_final_fragment(wsi) && lws_remaining_packet_payload(wsi) == 0;
     fw_close_t refused = FW_CLOSE_NOT;
-    if (lws_frame_is_binary(wsi))
-        refused = (fw_close_t){FW_CLOSE_BINARY, "binary messages are not understood"};
+    bool binary = session->encoding == FW_ENCODING_PROTOBUF;
+    if (binary != (lws_frame_is_binary(wsi) != 0))
+        refused = (fw_close_t){FW_CLOSE_BINARY, binary ? "text messages are not understood"
+                                                       : "binary messages are not understood"};
     else if (complete && !connection->assembly && size <= self->config->message_bytes_max)
         take_message(self, connection, (fw_bytes_t){data, size}); /* the usual case: not copied */
     else

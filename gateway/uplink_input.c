@@ -33,7 +33,10 @@ static fw_entry_t *entry_of(fw_uplink_t *self, const fw_delivery_t *delivery, in
         fw_event_json(&json, delivery, ret_publication);
     }
     fw_bytes_t body = {(const uint8_t *)self->json, json.needed};
-    return fw_entry_new(delivery->position.offset, body, &ret_publication->exclude, received_us);
+    fw_entry_t *entry =
+        fw_entry_new(delivery->position.offset, body, &ret_publication->exclude, received_us);
+    fw_entry_set_data(entry, ret_publication->data.kind);
+    return entry;
 }
 
 /* The take functions return whether it was something of a broker: only that is a sign of life. A

@@ -123,7 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .token = FW_TEXT_NONE,
         .origin = FW_TEXT_NONE,
     };
-    fw_gather_t *gather = fw_gather_new(data[0] & 8);
+    fw_gather_t *gather = fw_gather_new(FW_ENCODING_JSON, data[0] & 8);
     fw_session_t *session = fw_session_new(NULL, 1);
     fw_close_t opened = fw_dialogue_open(&dialogue, session, &opening, 0, WALL_S);
     answer(dialogue.hub);

@@ -75,7 +75,7 @@ static void start_gateway(world_t *w, size_t number)
                               .reconnect_window_ms = 1000};
     gateway_t *gateway = &w->gateways[number];
     gateway->hub = fw_hub_new(&limits);
-    gateway->gather = fw_gather_new(false);
+    gateway->gather = fw_gather_new(FW_ENCODING_JSON, false);
     gateway->running = true;
     gateway->audit_us = w->now_us + AUDIT_US;
 }

@@ -27,7 +27,8 @@ static inline scene_t scene_new(uint32_t events_max)
         .ping_ms = TEST_PING_MS,
         .reconnect_window_ms = TEST_WINDOW_MS,
     };
-    return (scene_t){fw_hub_new(&limits), fw_gather_new(false), fw_gather_new(true), 0, 0};
+    return (scene_t){fw_hub_new(&limits), fw_gather_new(FW_ENCODING_JSON, false),
+                     fw_gather_new(FW_ENCODING_JSON, true), 0, 0};
 }
 
 static inline void scene_end(scene_t *scene)

@@ -45,7 +45,11 @@ static fw_close_t open_with(stage_t *stage, const char *path, fw_subprotocol_t s
 {
     char *token = claims ? make_good_token(claims) : NULL;
     stage->route = fw_route_parse(FW_TEXT_NONE, fw_text(path));
-    fw_opening_t opening = {stage->route, subprotocol, FW_DOOR_QUERY, fw_text(token), FW_TEXT_NONE};
+    fw_opening_t opening = {.route = stage->route,
+                            .subprotocol = subprotocol,
+                            .door = FW_DOOR_QUERY,
+                            .token = fw_text(token),
+                            .origin = FW_TEXT_NONE};
     stage->session = scene_session(&stage->scene);
     fw_close_t result = fw_dialogue_open(&stage->dialogue, stage->session, &opening, 0, WALL);
     free(token);
@@ -324,8 +328,11 @@ static void a_subscription_asked_for_before_the_welcome_is_answered_after_it(voi
     stage_t stage = stage_new();
     stage.route = fw_route_parse(FW_TEXT_NONE, FW_TEXT("/ws"));
     char *token = make_good_token("{\"sub\":\"alice\"}");
-    fw_opening_t opening = {stage.route, FW_SUBPROTOCOL_NONE, FW_DOOR_HEADER, fw_text(token),
-                            FW_TEXT("tab-1")};
+    fw_opening_t opening = {.route = stage.route,
+                            .subprotocol = FW_SUBPROTOCOL_NONE,
+                            .door = FW_DOOR_HEADER,
+                            .token = fw_text(token),
+                            .origin = FW_TEXT("tab-1")};
     stage.session = scene_session(&stage.scene);
     fw_close_t opened = fw_dialogue_open(&stage.dialogue, stage.session, &opening, 0, WALL);
     assert_int_equal(opened.code, FW_CLOSE_NONE);
@@ -347,8 +354,11 @@ static void a_bad_origin_is_refused(void **state)
 {
     (void)state;
     stage_t stage = stage_new();
-    fw_opening_t opening = {fw_route_parse(FW_TEXT_NONE, FW_TEXT("/ws")), FW_SUBPROTOCOL_NONE,
-                            FW_DOOR_QUERY, FW_TEXT_NONE, FW_TEXT("tab\n1")};
+    fw_opening_t opening = {.route = fw_route_parse(FW_TEXT_NONE, FW_TEXT("/ws")),
+                            .subprotocol = FW_SUBPROTOCOL_NONE,
+                            .door = FW_DOOR_QUERY,
+                            .token = FW_TEXT_NONE,
+                            .origin = FW_TEXT("tab\n1")};
     stage.session = scene_session(&stage.scene);
     assert_int_equal(fw_dialogue_open(&stage.dialogue, stage.session, &opening, 0, WALL).code,
                      FW_CLOSE_BAD_REQUEST);

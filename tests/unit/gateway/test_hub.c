@@ -315,7 +315,8 @@ static void all_rings_together_keep_their_bound(void **state)
 {
     (void)state;
     fw_hub_limits_t limits = {.ring = {1000, 1 << 20}, .rings_bytes_max = 8000, .linger_ms = 1000};
-    scene_t scene = {fw_hub_new(&limits), fw_gather_new(false), fw_gather_new(true), 0, 0};
+    scene_t scene = {fw_hub_new(&limits), fw_gather_new(FW_ENCODING_JSON, false),
+                     fw_gather_new(FW_ENCODING_JSON, true), 0, 0};
     fw_session_t *first = join(&scene, "room:1");
     fw_session_t *second = join(&scene, "room:2");
     scene_answer(&scene, TEST_EPOCH, 0);
