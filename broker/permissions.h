@@ -5,7 +5,7 @@
 #include "runtime/keyring.h"
 
 /* May this holder publish this event? NULL is somebody in this process, who may. 0, or -EACCES with
- * ret_refusal naming the channel or the type. */
+ * ret_refusal naming the channel, the type, or what it would purge. */
 int fw_permissions_check(const fw_holder_t *holder, const fw_event_t *event,
                          fw_refusal_t *ret_refusal) __attribute__((warn_unused_result));
 

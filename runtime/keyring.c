@@ -19,6 +19,9 @@ _Static_assert(sizeof domain_names / sizeof *domain_names == FW_DOMAINS, "a doma
 static const char *const verdict_names[] = {"admitted", "unknown_key", "wrong_role"};
 _Static_assert(sizeof verdict_names / sizeof *verdict_names == FW_VERDICTS, "a verdict is missing");
 
+static const char *const scope_names[] = {"channels", "types", "tags", "keys"};
+_Static_assert(sizeof scope_names / sizeof *scope_names == FW_SCOPES, "a scope has no name");
+
 static const struct {
     const char *name;
     unsigned doors;
@@ -32,8 +35,8 @@ static const struct {
 /* One holder with the memory that its lists point to. */
 typedef struct {
     fw_holder_t holder;
-    fw_text_t *channels, *types;
-    char *channel_texts, *type_texts;
+    fw_text_t *patterns[FW_SCOPES];
+    char *texts[FW_SCOPES];
 } entry_t;
 
 struct fw_keyring {
@@ -55,6 +58,11 @@ bool fw_domain_find(fw_text_t name, fw_domain_t *ret_domain)
         }
     }
     return false;
+}
+
+const char *fw_scope_name(fw_scope_t scope)
+{
+    return scope_names[scope];
 }
 
 const char *fw_verdict_name(fw_verdict_t verdict)
@@ -143,17 +151,19 @@ static int read_roles(const char *option, const fw_rule_t *rule, entry_t *entry,
     return result;
 }
 
-static int read_patterns(const char *option, const fw_rule_t *rule, const char *name,
-                         fw_text_t **ret_texts, size_t *ret_count, char **ret_copy,
-                         fw_config_error_t *ret_error)
+static int read_patterns(const char *option, const fw_rule_t *rule, fw_scope_t scope,
+                         entry_t *entry, fw_config_error_t *ret_error)
 {
     const char *items[FW_RULE_ITEMS_MAX];
-    int result = fw_rule_items(rule, option, name, items, ret_count, ret_copy, ret_error);
-    if (result != 0 || *ret_count == 0)
+    size_t count = 0;
+    int result = fw_rule_items(rule, option, scope_names[scope], items, &count,
+                               &entry->texts[scope], ret_error);
+    if (result != 0 || count == 0)
         return result;
-    *ret_texts = fw_alloc(*ret_count, sizeof **ret_texts);
-    for (size_t i = 0; i < *ret_count; i++)
-        (*ret_texts)[i] = fw_text(items[i]);
+    entry->patterns[scope] = fw_alloc(count, sizeof *entry->patterns[scope]);
+    for (size_t i = 0; i < count; i++)
+        entry->patterns[scope][i] = fw_text(items[i]);
+    entry->holder.scopes[scope] = (fw_patterns_t){entry->patterns[scope], count};
     return 0;
 }
 
@@ -161,25 +171,23 @@ static int read_patterns(const char *option, const fw_rule_t *rule, const char *
 static int read_permissions(const char *option, const fw_rule_t *rule, entry_t *entry,
                             fw_config_error_t *ret_error)
 {
-    fw_holder_t *holder = &entry->holder;
-    int result = read_patterns(option, rule, "channels", &entry->channels, &holder->channels_count,
-                               &entry->channel_texts, ret_error);
-    if (result == 0)
-        result = read_patterns(option, rule, "types", &entry->types, &holder->types_count,
-                               &entry->type_texts, ret_error);
-    holder->channels = entry->channels;
-    holder->types = entry->types;
-    bool publishes = holder->doors & DOOR(FW_DOMAIN_PUBLISH);
-    if (result == 0 && !publishes && (holder->channels_count > 0 || holder->types_count > 0))
-        result = fail(option, holder->name, "does not publish: channels and types mean nothing",
-                      ret_error);
+    bool publishes = entry->holder.doors & DOOR(FW_DOMAIN_PUBLISH);
+    int result = 0;
+    for (fw_scope_t scope = 0; result == 0 && scope < FW_SCOPES; scope++) {
+        result = read_patterns(option, rule, scope, entry, ret_error);
+        if (result == 0 && !publishes && entry->holder.scopes[scope].count > 0)
+            result =
+                fail(option, entry->holder.name,
+                     "does not publish: channels, types, tags and keys mean nothing", ret_error);
+    }
     return result;
 }
 
 static int read_entry(const char *option, const char *text, entry_t *entry,
                       fw_config_error_t *ret_error)
 {
-    static const char *const names[] = {"name", "role", "key", "channels", "types", NULL};
+    static const char *const names[] = {"name",  "role", "key",  "channels",
+                                        "types", "tags", "keys", NULL};
     fw_rule_t rule;
     int result = fw_rule_parse(option, text, names, &rule, ret_error);
     if (result != 0)
@@ -248,10 +256,10 @@ void fw_keyring_destroy(fw_keyring_t **self_p)
     if (!self)
         return;
     for (size_t i = 0; i < self->count; i++) {
-        free(self->entries[i].channels);
-        free(self->entries[i].types);
-        free(self->entries[i].channel_texts);
-        free(self->entries[i].type_texts);
+        for (fw_scope_t scope = 0; scope < FW_SCOPES; scope++) {
+            free(self->entries[i].patterns[scope]);
+            free(self->entries[i].texts[scope]);
+        }
     }
     free(self->entries);
     free(self);

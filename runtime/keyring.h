@@ -30,15 +30,28 @@ bool fw_domain_find(fw_text_t name, fw_domain_t *ret_domain);
 /* 40 characters that stand for 32 bytes. */
 bool fw_key_is_valid(const char *key);
 
+/* What the events of a publisher may name. */
+typedef enum {
+    FW_SCOPE_CHANNELS,
+    FW_SCOPE_TYPES,
+    FW_SCOPE_TAGS,
+    FW_SCOPE_KEYS, /* of the cache, also those that its patterns match */
+    FW_SCOPES
+} fw_scope_t;
+
+const char *fw_scope_name(fw_scope_t scope); /* "channels", … */
+
+typedef struct {
+    const fw_text_t *texts; /* patterns; none = whatever it is */
+    size_t count;
+} fw_patterns_t;
+
 /* Whose key it is, and what may be done with it. */
 typedef struct {
     char key[FW_KEY_SIZE + 1];
     char name[FW_KEY_NAME_SIZE_MAX + 1];
-    unsigned doors;            /* bit 1 << domain */
-    const fw_text_t *channels; /* patterns; none = every channel */
-    size_t channels_count;
-    const fw_text_t *types; /* patterns; none = every type */
-    size_t types_count;
+    unsigned doors; /* bit 1 << domain */
+    fw_patterns_t scopes[FW_SCOPES];
 } fw_holder_t;
 
 typedef enum {

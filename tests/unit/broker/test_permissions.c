@@ -14,12 +14,14 @@
 
 static const fw_text_t channels[] = {{"room:*", 6}, {"user:7", 6}};
 static const fw_text_t types[] = {{"order_*", 7}};
+static const fw_text_t tags[] = {{"orders*", 7}};
+static const fw_text_t keys[] = {{"shop:*", 6}, {"*:total", 7}, {"exact", 5}};
 static const fw_holder_t orders = {
     .name = "orders",
-    .channels = channels,
-    .channels_count = 2,
-    .types = types,
-    .types_count = 1,
+    .scopes = {[FW_SCOPE_CHANNELS] = {channels, 2},
+               [FW_SCOPE_TYPES] = {types, 1},
+               [FW_SCOPE_TAGS] = {tags, 1},
+               [FW_SCOPE_KEYS] = {keys, 3}},
 };
 
 static int check(const fw_holder_t *holder, const char *type, const char *a, const char *b,
@@ -52,6 +54,49 @@ static void refuses_a_type_that_no_pattern_allows_and_names_it(void **state)
     assert_string_equal(refusal.field, "type");
     assert_string_equal(refusal.reason, "\"user_deleted\" is not among the types that the key of "
                                         "orders may publish");
+}
+
+static int check_purge(const char *tag, const char *key, const char *pattern,
+                       fw_refusal_t *ret_refusal)
+{
+    fw_text_t tag_text = fw_text(tag ? tag : "");
+    fw_text_t key_text = fw_text(key ? key : "");
+    fw_text_t pattern_text = fw_text(pattern ? pattern : "");
+    fw_event_t event = {.type = fw_text("order_paid"),
+                        .invalidate = {.tags = &tag_text,
+                                       .tags_count = tag != NULL,
+                                       .keys = &key_text,
+                                       .keys_count = key != NULL,
+                                       .patterns = &pattern_text,
+                                       .patterns_count = pattern != NULL}};
+    return fw_permissions_check(&orders, &event, ret_refusal);
+}
+
+static void refuses_a_purge_of_what_is_not_the_holders(void **state)
+{
+    static const char *const beyond[] = {"*",       "sho*",     "s*",      "shop",     "?hop:1",
+                                         "[s]hop:", "\\shop:*", "x:total", "[a:total", "exac?"};
+    fw_refusal_t refusal;
+    (void)state;
+    assert_int_equal(check_purge("projects", NULL, NULL, &refusal), -EACCES);
+    assert_string_equal(refusal.field, "invalidate.tags[0]");
+    assert_string_equal(refusal.reason,
+                        "\"projects\" is not among the tags that the key of orders may purge");
+    assert_int_equal(check_purge(NULL, "session:1", NULL, &refusal), -EACCES);
+    assert_string_equal(refusal.field, "invalidate.keys[0]");
+    for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
+        assert_int_equal(check_purge(NULL, NULL, beyond[i], &refusal), -EACCES);
+        assert_string_equal(refusal.field, "invalidate.patterns[0]");
+    }
+}
+
+static void allows_a_purge_of_what_is(void **state)
+{
+    fw_refusal_t refusal;
+    (void)state;
+    assert_int_equal(check_purge("orders:1", "shop:1", "shop:*", &refusal), 0);
+    assert_int_equal(check_purge("orders", "x:total", "shop:1?[ab]*", &refusal), 0);
+    assert_int_equal(check_purge(NULL, "exact", "shop:", &refusal), 0);
 }
 
 static void cuts_a_long_name_between_characters(void **state)
@@ -108,6 +153,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_a_channel_that_no_pattern_allows_and_names_it),
         cmocka_unit_test(refuses_a_type_that_no_pattern_allows_and_names_it),
+        cmocka_unit_test(refuses_a_purge_of_what_is_not_the_holders),
+        cmocka_unit_test(allows_a_purge_of_what_is),
         cmocka_unit_test(cuts_a_long_name_between_characters),
         cmocka_unit_test(allows_what_the_patterns_allow),
         cmocka_unit_test(allows_everything_to_who_is_not_limited_and_to_this_process),

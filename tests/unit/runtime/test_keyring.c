@@ -139,12 +139,12 @@ static void keeps_several_keys_of_one_name_several_roles_of_one_key_and_patterns
     assert_int_equal(fw_keyring_judge(keyring, FW_DOMAIN_JOBS, fw_text(KEY_B), &new), 0);
     assert_string_equal(old->name, "orders");
     assert_string_equal(new->name, "orders");
-    assert_int_equal(old->channels_count, 2);
-    assert_string_equal(old->channels[0].text, "room:*");
-    assert_string_equal(old->channels[1].text, "user:1");
-    assert_int_equal(old->types_count, 1);
-    assert_string_equal(old->types[0].text, "order_*");
-    assert_int_equal(new->channels_count, 0);
+    assert_int_equal(old->scopes[FW_SCOPE_CHANNELS].count, 2);
+    assert_string_equal(old->scopes[FW_SCOPE_CHANNELS].texts[0].text, "room:*");
+    assert_string_equal(old->scopes[FW_SCOPE_CHANNELS].texts[1].text, "user:1");
+    assert_int_equal(old->scopes[FW_SCOPE_TYPES].count, 1);
+    assert_string_equal(old->scopes[FW_SCOPE_TYPES].texts[0].text, "order_*");
+    assert_int_equal(new->scopes[FW_SCOPE_CHANNELS].count, 0);
     fw_keyring_destroy(&keyring);
     assert_null(keyring);
     fw_keyring_destroy(&keyring);
