@@ -47,6 +47,7 @@ typedef struct {
     const char *close_reason; /* static */
     uint16_t close_code;      /* pending or sent; 0 = none */
     uint8_t endpoint;         /* fw_endpoint_t */
+    uint8_t padding;          /* of server-sent events: KiB after each piece */
     bool asked : 1;           /* a request was understood */
     bool websocket : 1;       /* counted in websockets */
     bool close_sent : 1;

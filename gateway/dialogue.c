@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "gateway/dialogue_stream.h"
 #include "gateway/dialogue_token.h"
 #include "proto/browser.h"
 #include "proto/utf8.h"
@@ -80,9 +81,8 @@ static void say_error(const fw_dialogue_t *self, fw_session_t *session, fw_text_
     fw_dialogue_refuse(self, session, &error);
 }
 
-/* Joins a channel that the client named, or tells it why not. */
-static void join_named(const fw_dialogue_t *self, fw_session_t *session,
-                       const fw_client_subscription_t *subscription, fw_text_t request_id)
+void fw_dialogue_join(const fw_dialogue_t *self, fw_session_t *session,
+                      const fw_client_subscription_t *subscription, fw_text_t request_id)
 {
     fw_text_t name = subscription->channel;
     const fw_channel_t *channel = fw_hub_find(self->hub, name);
@@ -101,52 +101,11 @@ static void join_named(const fw_dialogue_t *self, fw_session_t *session,
     }
 }
 
-static bool is_of_endpoint(const fw_session_t *session, const fw_route_t *route, fw_text_t channel)
-{
-    switch (fw_channel_kind(channel)) {
-    case FW_CHANNEL_KIND_BROADCAST:
-        return route->endpoint == FW_ENDPOINT_ALL;
-    case FW_CHANNEL_KIND_USER:
-        return route->endpoint != FW_ENDPOINT_ROOM && session->claims &&
-               fw_text_equal(fw_channel_id(channel), fw_session_user(session));
-    case FW_CHANNEL_KIND_ROOM:
-        return route->endpoint == FW_ENDPOINT_ROOM &&
-               fw_text_equal(fw_channel_id(channel), route->room);
-    case FW_CHANNEL_INVALID:
-        break;
-    }
-    return false;
-}
-
-static void join_others(const fw_dialogue_t *self, fw_session_t *session, const fw_route_t *route,
-                        const wishes_t *wishes)
-{
-    for (size_t i = 0; i < wishes->count; i++)
-        if (!is_of_endpoint(session, route, wishes->subscriptions[i].channel))
-            join_named(self, session, &wishes->subscriptions[i], FW_TEXT_NONE);
-}
-
-/* All that is named at once is allowed, or nothing. */
-static fw_close_t check_named(const fw_dialogue_t *self, const fw_session_t *session,
-                              const fw_opening_t *opening)
-{
-    if (opening->subscriptions_count > self->channels_max)
-        return close_with(FW_CLOSE_TOO_MANY, "too many channels");
-    for (size_t i = 0; i < opening->subscriptions_count; i++) {
-        fw_text_t name = opening->subscriptions[i].channel;
-        if (fw_channel_kind(name) == FW_CHANNEL_INVALID)
-            return close_with(FW_CLOSE_BAD_REQUEST, "not the name of a channel");
-        if (!fw_claims_may(session->claims, FW_ACTION_LISTEN, name))
-            return close_with(FW_CLOSE_FORBIDDEN, "the token does not allow this channel");
-    }
-    return FW_CLOSE_NOT;
-}
-
 fw_close_t fw_dialogue_open(const fw_dialogue_t *self, fw_session_t *session,
                             const fw_opening_t *opening, int64_t now_ms, int64_t wall_s)
 {
     (void)now_ms;
-    const wishes_t wishes = {opening->subscriptions, opening->subscriptions_count};
+    const wishes_t none = {NULL, 0};
     if (opening->subprotocol == FW_SUBPROTOCOL_UNKNOWN)
         return close_with(FW_CLOSE_NO_PROTOCOL, "no common subprotocol");
     session->greets = opening->subprotocol != FW_SUBPROTOCOL_NONE;
@@ -172,14 +131,30 @@ fw_close_t fw_dialogue_open(const fw_dialogue_t *self, fw_session_t *session,
     /* A plain client may still bring its token in fw.hello. */
     if (refused.code == FW_CLOSE_TOKEN_REFUSED && !opening->route.stream)
         return FW_CLOSE_NOT;
-    if (refused.code == FW_CLOSE_NONE)
-        refused = check_named(self, session, opening);
     if (refused.code != FW_CLOSE_NONE)
         return refused;
-    join_endpoint(self, session, &opening->route, &wishes);
-    join_others(self, session, &opening->route, &wishes);
+    if (opening->route.stream)
+        return fw_dialogue_stream(self, session, opening);
+    join_endpoint(self, session, &opening->route, &none);
     fw_hub_await(self->hub, session);
     return FW_CLOSE_NOT;
+}
+
+static bool is_of_endpoint(const fw_session_t *session, const fw_route_t *route, fw_text_t channel)
+{
+    switch (fw_channel_kind(channel)) {
+    case FW_CHANNEL_KIND_BROADCAST:
+        return route->endpoint == FW_ENDPOINT_ALL;
+    case FW_CHANNEL_KIND_USER:
+        return route->endpoint != FW_ENDPOINT_ROOM && session->claims &&
+               fw_text_equal(fw_channel_id(channel), fw_session_user(session));
+    case FW_CHANNEL_KIND_ROOM:
+        return route->endpoint == FW_ENDPOINT_ROOM &&
+               fw_text_equal(fw_channel_id(channel), route->room);
+    case FW_CHANNEL_INVALID:
+        break;
+    }
+    return false;
 }
 
 static fw_close_t hello(const fw_dialogue_t *self, fw_session_t *session, const fw_route_t *route,
@@ -208,7 +183,9 @@ static fw_close_t hello(const fw_dialogue_t *self, fw_session_t *session, const 
     session->state = FW_SESSION_GREETING;
     wishes_t wishes = {message->subscriptions, message->subscriptions_count};
     join_endpoint(self, session, route, &wishes);
-    join_others(self, session, route, &wishes);
+    for (size_t i = 0; i < message->subscriptions_count; i++)
+        if (!is_of_endpoint(session, route, message->subscriptions[i].channel))
+            fw_dialogue_join(self, session, &message->subscriptions[i], FW_TEXT_NONE);
     fw_hub_await(self->hub, session);
     return FW_CLOSE_NOT;
 }
@@ -248,7 +225,7 @@ static fw_close_t obey(const fw_dialogue_t *self, fw_session_t *session, const f
         break;
     case FW_CLIENT_SUBSCRIBE:
         if (greeted)
-            join_named(self, session, &message->subscriptions[0], message->request_id);
+            fw_dialogue_join(self, session, &message->subscriptions[0], message->request_id);
         break;
     case FW_CLIENT_UNSUBSCRIBE:
         if (greeted)

@@ -29,10 +29,12 @@ typedef struct {
     fw_door_t door;   /* where the token was */
     fw_text_t token;  /* of the URL, a header or a cookie; empty when there is none */
     fw_text_t origin; /* name of the tab, of the URL; empty when there is none */
-    /* Of server-sent events: nothing can be said later, so that what is not allowed is refused. */
-    bool unnamed;                                  /* blocks without names */
-    const fw_client_subscription_t *subscriptions; /* further channels, and positions of all */
-    size_t subscriptions_count;
+    /* Of server-sent events. */
+    bool unnamed;              /* blocks without names */
+    bool resumes;              /* last_id was given */
+    fw_text_t last_id;         /* see sse.h */
+    const fw_text_t *channels; /* beside those of the endpoint */
+    size_t channels_count;
 } fw_opening_t;
 
 /* Begins a session. A code other than FW_CLOSE_NONE: to be closed with it. Otherwise its state
@@ -41,6 +43,10 @@ typedef struct {
 fw_close_t fw_dialogue_open(const fw_dialogue_t *self, fw_session_t *session,
                             const fw_opening_t *opening, int64_t now_ms, int64_t wall_s)
     __attribute__((warn_unused_result));
+
+/* Joins a channel that the client named, or tells it why not by fw.error. */
+void fw_dialogue_join(const fw_dialogue_t *self, fw_session_t *session,
+                      const fw_client_subscription_t *subscription, fw_text_t request_id);
 
 /* One message, of JSON or protobuf as the session speaks; UTF-8 of JSON has been checked. endpoint
  * and room: of the opening. */

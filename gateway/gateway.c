@@ -63,6 +63,7 @@ fw_gateway_config_t fw_gateway_defaults(void)
         .ring_events_max = 4096,
         .ring_bytes_max = 4 * MIB,
         .rings_bytes_max = 256 * MIB,
+        .control_bytes_max = 64 * MIB,
         .linger_ms = 60000,
         .hello_ms = 5000,
         .ping_ms = 25000,

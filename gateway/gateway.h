@@ -30,6 +30,7 @@ typedef struct {
     uint32_t ring_events_max;      /* per channel */
     size_t ring_bytes_max;         /* per channel */
     size_t rings_bytes_max;        /* all channels of a shard */
+    size_t control_bytes_max;      /* messages that wait for slow sessions of a shard */
     int64_t linger_ms;             /* a channel nobody shows is kept for so long */
     int64_t hello_ms;              /* deadline for fw.hello */
     int64_t ping_ms;               /* between pings */

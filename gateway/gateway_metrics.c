@@ -9,23 +9,25 @@ static const struct {
     const char *label;
 } disconnects[FW_DISCONNECTS] = {
     {FW_DISCONNECT_BY_PEER, "code=\"peer\""},  {FW_DISCONNECT_LOST, "code=\"lost\""},
-    {FW_CLOSE_PROTOCOL, "code=\"1002\""},
-    {FW_CLOSE_BINARY, "code=\"1003\""},        {FW_CLOSE_BAD_TEXT, "code=\"1007\""},
-    {FW_CLOSE_TOO_BIG, "code=\"1009\""},       {FW_CLOSE_DRAINING, "code=\"4000\""},
-    {FW_CLOSE_SLOW, "code=\"4001\""},          {FW_CLOSE_NO_PONG, "code=\"4003\""},
-    {FW_CLOSE_TOKEN_EXPIRED, "code=\"4100\""}, {FW_CLOSE_TOKEN_REFUSED, "code=\"4101\""},
-    {FW_CLOSE_TOO_MANY, "code=\"4290\""},      {FW_CLOSE_BAD_REQUEST, "code=\"4400\""},
-    {FW_CLOSE_FORBIDDEN, "code=\"4403\""},     {FW_CLOSE_NO_PROTOCOL, "code=\"4406\""},
+    {FW_CLOSE_PROTOCOL, "code=\"1002\""},      {FW_CLOSE_BINARY, "code=\"1003\""},
+    {FW_CLOSE_BAD_TEXT, "code=\"1007\""},      {FW_CLOSE_TOO_BIG, "code=\"1009\""},
+    {FW_CLOSE_DRAINING, "code=\"4000\""},      {FW_CLOSE_SLOW, "code=\"4001\""},
+    {FW_CLOSE_NO_PONG, "code=\"4003\""},       {FW_CLOSE_TOKEN_EXPIRED, "code=\"4100\""},
+    {FW_CLOSE_TOKEN_REFUSED, "code=\"4101\""}, {FW_CLOSE_TOO_MANY, "code=\"4290\""},
+    {FW_CLOSE_BAD_REQUEST, "code=\"4400\""},   {FW_CLOSE_FORBIDDEN, "code=\"4403\""},
+    {FW_CLOSE_NO_PROTOCOL, "code=\"4406\""},
 };
 
 static const char *const refusals[FW_REFUSED_COUNT] = {
     [FW_REFUSED_CONNECTIONS] = "door=\"accept\",reason=\"connections\"",
     [FW_REFUSED_SESSIONS] = "door=\"upgrade\",reason=\"sessions\"",
+    [FW_REFUSED_MEMORY] = "door=\"upgrade\",reason=\"memory\"",
     [FW_REFUSED_DRAINING] = "door=\"upgrade\",reason=\"draining\"",
     [FW_REFUSED_PATH] = "door=\"upgrade\",reason=\"path\"",
     [FW_REFUSED_ORIGIN] = "door=\"upgrade\",reason=\"origin\"",
     [FW_REFUSED_HANDSHAKE] = "door=\"upgrade\",reason=\"handshake\"",
     [FW_REFUSED_NO_REQUEST] = "door=\"http\",reason=\"no_request\"",
+    [FW_REFUSED_STREAM] = "door=\"sse\",reason=\"request\"",
     [FW_REFUSED_HTTP_PATH] = "door=\"http\",reason=\"path\"",
     [FW_REFUSED_MESSAGE] = "door=\"websocket\",reason=\"message\"",
     [FW_REFUSED_EVENTS] = "door=\"uplink_events\",reason=\"malformed\"",

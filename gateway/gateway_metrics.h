@@ -10,11 +10,13 @@
 typedef enum {
     FW_REFUSED_CONNECTIONS, /* accepted and closed at once: too many connections */
     FW_REFUSED_SESSIONS,
+    FW_REFUSED_MEMORY, /* rings or waiting messages of a shard are at their limit */
     FW_REFUSED_DRAINING,
     FW_REFUSED_PATH,
     FW_REFUSED_ORIGIN,
     FW_REFUSED_HANDSHAKE,
     FW_REFUSED_NO_REQUEST, /* a connection that ended before anything understood was asked */
+    FW_REFUSED_STREAM,     /* a request for server-sent events */
     FW_REFUSED_HTTP_PATH,  /* an HTTP request for what is not there: 404, 426 */
     FW_REFUSED_MESSAGE,    /* a client's message that was answered by fw.error */
     FW_REFUSED_EVENTS,     /* a frame of the broker that is none */

@@ -261,6 +261,11 @@ static void trim(fw_hub_t *self, fw_channel_t *grown)
     }
 }
 
+bool fw_hub_full(const fw_hub_t *self)
+{
+    return self->counts.rings_bytes > self->limits.rings_bytes_max;
+}
+
 void fw_hub_grew(fw_hub_t *self, size_t bytes)
 {
     self->counts.rings_bytes += bytes;

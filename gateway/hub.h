@@ -62,6 +62,8 @@ size_t fw_hub_marked(fw_hub_t *self);
 /* The broker. */
 /* NULL when nobody here listens to it. */
 fw_channel_t *fw_hub_find(const fw_hub_t *self, fw_text_t channel);
+/* The rings are over their limit although nothing is left to be dropped. */
+bool fw_hub_full(const fw_hub_t *self);
 /* A form of an event was made, so that the rings have grown by so much. */
 void fw_hub_grew(fw_hub_t *self, size_t bytes);
 void fw_hub_event(fw_hub_t *self, fw_channel_t *channel, uint64_t epoch, fw_entry_t **entry_p);

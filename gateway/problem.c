@@ -62,7 +62,8 @@ static void add_headers(char *head, size_t size, const fw_problem_t *problem)
     if (problem->status == 401)
         (void)snprintf(head + used, size - used, "WWW-Authenticate: Bearer\r\n");
     else if (problem->status == 405)
-        (void)snprintf(head + used, size - used, "Allow: POST\r\n");
+        (void)snprintf(head + used, size - used, "Allow: %s\r\n",
+                       problem->allow ? problem->allow : "POST");
     else if (problem->status == 426)
         (void)snprintf(head + used, size - used, "Upgrade: websocket\r\n");
 }

@@ -11,6 +11,7 @@ typedef struct {
     const char *detail;          /* static text; NULL = none */
     const fw_refusal_t *refusal; /* adds field, limit and value; NULL = none */
     unsigned retry_after_s;      /* 0 = no Retry-After */
+    const char *allow;           /* methods, of 405; NULL = POST */
 } fw_problem_t;
 
 /* The reason phrase of a status that the gateway uses; "Error" for any other. */

@@ -29,6 +29,23 @@ bool fw_shard_refuses(const fw_shard_t *self)
            fw_clock_ms() - self->drain_began_ms >= self->config->drain_delay_ms;
 }
 
+const char *fw_shard_full(const fw_shard_t *self, fw_refused_t *ret_what)
+{
+    if (fw_shard_refuses(self)) {
+        *ret_what = FW_REFUSED_DRAINING;
+        return "draining";
+    }
+    if (self->sessions >= self->sessions_max) {
+        *ret_what = FW_REFUSED_SESSIONS;
+        return "too many sessions";
+    }
+    if (fw_hub_full(self->hub) || self->control_bytes > self->config->control_bytes_max) {
+        *ret_what = FW_REFUSED_MEMORY;
+        return "no memory left for another session";
+    }
+    return NULL;
+}
+
 fw_connection_t *fw_connection_of(struct lws *wsi)
 {
     fw_connection_t *connection = lws_get_opaque_user_data(wsi);
@@ -140,6 +157,8 @@ void fw_shard_write(fw_shard_t *self, fw_session_t *session)
         fw_ws_end(self, connection, FW_DISCONNECT_LOST);
         return;
     }
+    if (session->encoding == FW_ENCODING_SSE)
+        fw_sse_written(connection);
     fw_counter_add(self->metrics.writes, 1);
     fw_counter_add(self->metrics.written_bytes, output.bytes.size);
     fw_counter_add(self->metrics.delivered, output.events);
@@ -160,6 +179,8 @@ void fw_shard_close(fw_shard_t *self, fw_connection_t *connection, fw_close_t cl
     fw_session_t *session = connection->session;
     if (!session || session->state == FW_SESSION_CLOSING)
         return;
+    if (session->encoding == FW_ENCODING_SSE)
+        fw_sse_farewell(self, session, &close);
     if (session->control_size > 0)
         fw_shard_write(self, session);
     if (session->state == FW_SESSION_CLOSING)

@@ -12,7 +12,7 @@
 
 enum {
     RETRY_AFTER_S = 1,
-    SESSIONS_RETRY_AFTER_S = 5,
+    SESSIONS_RETRY_AFTER_S = 3,      /* and up to as much again */
     DISCARD_BYTES_MAX = 1024 * 1024, /* of a refused body; a larger one ends the connection */
     PATH_SIZE_MAX = FW_CHANNEL_SIZE_MAX + 256,
 };
@@ -83,13 +83,19 @@ static void send_problem(struct lws *wsi, const fw_problem_t *problem)
     free(response);
 }
 
+unsigned fw_http_retry_after_s(fw_shard_t *self)
+{
+    return SESSIONS_RETRY_AFTER_S +
+           (unsigned)fw_random_below(&self->random, SESSIONS_RETRY_AFTER_S + 1);
+}
+
 /* Refuses an upgrade and closes. */
 static int refuse_upgrade(fw_shard_t *self, struct lws *wsi, fw_refused_t what, unsigned status,
                           const char *detail)
 {
     fw_problem_t problem = {.status = status, .detail = detail};
     if (status == 503)
-        problem.retry_after_s = SESSIONS_RETRY_AFTER_S;
+        problem.retry_after_s = fw_http_retry_after_s(self);
     fw_shard_refused(self, what);
     send_problem(wsi, &problem);
     return -1;
@@ -147,20 +153,20 @@ int fw_http_upgrade(fw_shard_t *self, struct lws *wsi)
     if (!header_is(wsi, WSI_TOKEN_UPGRADE, "websocket"))
         return refuse_upgrade(self, wsi, FW_REFUSED_HANDSHAKE, 426,
                               "only websocket is spoken here");
-    if (fw_shard_refuses(self))
-        return refuse_upgrade(self, wsi, FW_REFUSED_DRAINING, 503, "draining");
+    fw_refused_t why;
+    const char *full = fw_shard_full(self, &why);
+    if (full)
+        return refuse_upgrade(self, wsi, why, 503, full);
     if (!is_complete(wsi) || !choose_subprotocol(self, wsi))
         return refuse_upgrade(self, wsi, FW_REFUSED_HANDSHAKE, 400, "not a WebSocket handshake");
     if (!header_is(wsi, WSI_TOKEN_VERSION, "13"))
         return refuse_upgrade(self, wsi, FW_REFUSED_HANDSHAKE, 426,
                               "WebSocket version 13 is needed");
-    if (route.endpoint == FW_ENDPOINT_NONE || route.endpoint == FW_ENDPOINT_EVENTS)
+    if (route.endpoint == FW_ENDPOINT_NONE || route.endpoint == FW_ENDPOINT_EVENTS || route.stream)
         return refuse_upgrade(self, wsi, FW_REFUSED_PATH, 404, "no such endpoint");
     fw_text_t from = fw_http_header(wsi, WSI_TOKEN_ORIGIN, origin, sizeof origin, &fits);
     if (!fits || !fw_route_origin_allowed(self->config->origins, self->config->origins_count, from))
         return refuse_upgrade(self, wsi, FW_REFUSED_ORIGIN, 403, "this Origin is not allowed");
-    if (self->sessions >= self->sessions_max)
-        return refuse_upgrade(self, wsi, FW_REFUSED_SESSIONS, 503, "too many sessions");
     return 0;
 }
 
@@ -298,7 +304,7 @@ static char *idempotency_key(struct lws *wsi)
 
 /* Answers a request that is not wanted. While its body is on the way, what closes the connection
  * would also destroy the answer: so a body of a known and moderate size is read first. */
-static int refuse_request(struct lws *wsi, const fw_problem_t *problem)
+int fw_http_refuse(struct lws *wsi, const fw_problem_t *problem)
 {
     fw_connection_t *connection = fw_connection_of(wsi);
     uint64_t size = 0;
@@ -317,7 +323,7 @@ static int begin_publish(fw_shard_t *self, struct lws *wsi)
     fw_problem_t problem = judge(self, wsi);
     if (problem.status != 0) {
         fw_counter_add(fw_gateway_metrics_publish(&self->metrics, problem.status), 1);
-        return refuse_request(wsi, &problem);
+        return fw_http_refuse(wsi, &problem);
     }
     fw_connection_t *connection = fw_connection_of(wsi);
     uint64_t size = 0;
@@ -345,11 +351,13 @@ int fw_http_request(fw_shard_t *self, struct lws *wsi, fw_text_t path)
     connection->asked = true;
     if (route.endpoint == FW_ENDPOINT_EVENTS)
         return begin_publish(self, wsi);
+    if (route.stream)
+        return fw_sse_request(self, wsi);
     fw_shard_refused(self, FW_REFUSED_HTTP_PATH);
     fw_problem_t problem = {.status = 404, .detail = "no such endpoint"};
     if (route.endpoint != FW_ENDPOINT_NONE)
         problem = (fw_problem_t){.status = 426, .detail = "this endpoint speaks WebSocket"};
-    return refuse_request(wsi, &problem);
+    return fw_http_refuse(wsi, &problem);
 }
 
 int fw_http_body(fw_shard_t *self, struct lws *wsi, const uint8_t *data, size_t size)
@@ -451,7 +459,10 @@ void fw_http_published(void *context, uint64_t request_id, int error, const fw_p
 
 int fw_http_writable(fw_shard_t *self, struct lws *wsi)
 {
-    fw_post_t *post = fw_request_of(fw_connection_of(wsi))->post;
+    fw_connection_t *connection = fw_connection_of(wsi);
+    if (connection->session)
+        return fw_sse_writable(self, wsi);
+    fw_post_t *post = fw_request_of(connection)->post;
     if (!post || post->state != FW_POST_ANSWERED)
         return 0;
     send_response(wsi, post->response, post->response_size);

@@ -62,7 +62,8 @@ struct fw_shard {
     bool drained;
     bool aborted;
     bool stopping;
-    uint64_t refused; /* messages of clients; counted by the dialogue */
+    size_t control_bytes; /* of messages that wait for slow sessions, at the last slow tick */
+    uint64_t refused;     /* messages of clients; counted by the dialogue */
     uint64_t refused_reported;
     fw_hub_counts_t reported;
     uint32_t sessions_reported;
@@ -88,6 +89,8 @@ void fw_shard_close(fw_shard_t *self, fw_connection_t *connection, fw_close_t cl
 void fw_shard_write(fw_shard_t *self, fw_session_t *session);
 /* Upgrades are refused. */
 bool fw_shard_refuses(const fw_shard_t *self);
+/* Why there is no room for another session; NULL when there is. */
+const char *fw_shard_full(const fw_shard_t *self, fw_refused_t *ret_what);
 void fw_shard_refused(const fw_shard_t *self, fw_refused_t what);
 int64_t fw_shard_wall_s(void);
 /* The library's events, the loop's, and what they add to the gateway's metrics. */
@@ -129,6 +132,24 @@ void fw_ws_timer(fw_shard_t *self, fw_session_t *session, int64_t now_ms);
 /* Sets the timer for what comes next. */
 void fw_ws_schedule(fw_shard_t *self, fw_session_t *session, fw_phase_t phase, int64_t now_ms);
 
+/* What the handshake or request brought; forgotten by fw_ws_forget_arrival. */
+fw_opening_t *fw_ws_arrive(fw_shard_t *self, struct lws *wsi);
+/* The session of a connection, one more of the shard. */
+fw_session_t *fw_ws_enter(fw_shard_t *self, fw_connection_t *connection);
+
+/* shard_sse.c */
+/* A request for events; answers it. Returns what the callback returns. */
+int fw_sse_request(fw_shard_t *self, struct lws *wsi);
+int fw_sse_writable(fw_shard_t *self, struct lws *wsi);
+/* A piece was written: pads it, for proxies that hold back what is short. */
+void fw_sse_written(fw_connection_t *connection);
+/* In place of a ping: a comment, so that nobody on the way takes the stream for dead. */
+void fw_sse_beat(fw_shard_t *self, fw_session_t *session, int64_t now_ms);
+/* In place of a close frame: says why, and when to come back. */
+void fw_sse_farewell(fw_shard_t *self, fw_session_t *session, const fw_close_t *close);
+/* Ends the response when everything has gone. */
+void fw_sse_close(fw_connection_t *connection);
+
 /* shard_http.c: likewise. */
 int fw_http_upgrade(fw_shard_t *self, struct lws *wsi);
 int fw_http_request(fw_shard_t *self, struct lws *wsi, fw_text_t path);
@@ -136,6 +157,10 @@ int fw_http_body(fw_shard_t *self, struct lws *wsi, const uint8_t *data, size_t 
 int fw_http_body_complete(fw_shard_t *self, struct lws *wsi);
 int fw_http_writable(fw_shard_t *self, struct lws *wsi);
 void fw_http_closed(fw_shard_t *self, fw_connection_t *connection);
+/* Answers a request that is not wanted; returns what the callback returns. */
+int fw_http_refuse(struct lws *wsi, const fw_problem_t *problem);
+/* Seconds until it may be worth trying again, so that not all come back together. */
+unsigned fw_http_retry_after_s(fw_shard_t *self);
 /* What the connection keeps of its request; made at the first call. */
 fw_request_t *fw_request_of(fw_connection_t *connection);
 void fw_http_published(void *context, uint64_t request_id, int error, const fw_publish_ack_t *ack);

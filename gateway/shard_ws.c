@@ -23,7 +23,7 @@ struct fw_arrival {
 };
 
 /* Headers are gone once the session is established: what is needed of them is copied. */
-int fw_ws_prepare(fw_shard_t *self, struct lws *wsi)
+fw_opening_t *fw_ws_arrive(fw_shard_t *self, struct lws *wsi)
 {
     fw_connection_t *connection = fw_connection_of(wsi);
     bool fits = true;
@@ -49,6 +49,12 @@ int fw_ws_prepare(fw_shard_t *self, struct lws *wsi)
     connection->endpoint = (uint8_t)opening->route.endpoint;
     if (opening->route.room.size > 0)
         connection->room = fw_copy_text(opening->route.room.text, opening->route.room.size);
+    return opening;
+}
+
+int fw_ws_prepare(fw_shard_t *self, struct lws *wsi)
+{
+    (void)fw_ws_arrive(self, wsi);
     return 0;
 }
 
@@ -79,6 +85,15 @@ static void remove_session(fw_shard_t *self, fw_session_t *session)
     self->all[last->number] = last;
 }
 
+fw_session_t *fw_ws_enter(fw_shard_t *self, fw_connection_t *connection)
+{
+    connection->session = fw_session_new(connection, fw_random_next(&self->random));
+    connection->websocket = true;
+    self->websockets++;
+    add_session(self, connection->session);
+    return connection->session;
+}
+
 int fw_ws_open(fw_shard_t *self, struct lws *wsi, bool over_h2)
 {
     fw_connection_t *connection = fw_connection_of(wsi);
@@ -87,11 +102,7 @@ int fw_ws_open(fw_shard_t *self, struct lws *wsi, bool over_h2)
     if (over_h2 || lws_get_network_wsi(wsi) != wsi || !arrival)
         return -1;
     int64_t now_ms = fw_clock_ms();
-    fw_session_t *session = fw_session_new(connection, fw_random_next(&self->random));
-    connection->session = session;
-    connection->websocket = true;
-    self->websockets++;
-    add_session(self, session);
+    fw_session_t *session = fw_ws_enter(self, connection);
     fw_close_t refused =
         fw_dialogue_open(&self->dialogue, session, &arrival->opening, now_ms, fw_shard_wall_s());
     fw_http_closed(self, connection);
@@ -218,6 +229,10 @@ void fw_ws_cut(fw_connection_t *connection)
  * has gone. */
 void fw_ws_send_close(fw_connection_t *connection)
 {
+    if (connection->session && connection->session->encoding == FW_ENCODING_SSE) {
+        fw_sse_close(connection);
+        return;
+    }
     if (connection->close_code == FW_CLOSE_NONE || connection->close_sent ||
         lws_partial_buffered(connection->wsi))
         return;
@@ -329,6 +344,10 @@ static bool has_expired(const fw_session_t *session)
 static void send_ping(fw_shard_t *self, fw_connection_t *connection, int64_t now_ms)
 {
     fw_session_t *session = connection->session;
+    if (session->encoding == FW_ENCODING_SSE) {
+        fw_sse_beat(self, session, now_ms);
+        return;
+    }
     /* A message that is sent in drops would hold its memory for ever. */
     fw_assembly_t *assembly = connection->assembly;
     if (assembly && assembly->old) {
