@@ -163,7 +163,7 @@ static void run_freshwire(int report, int life)
     gateway_config.events_endpoint = "inproc://bench-events";
     gateway_config.control_endpoint = "inproc://bench-control";
     gateway_config.publish_endpoint = "inproc://bench-publish";
-    gateway_config.jwt_secret = BENCH_SECRET;
+    gateway_config.tokens.secret = BENCH_SECRET;
     gateway_config.sessions_max = SESSIONS_MAX;
     gateway_config.drain_delay_ms = 0;
     gateway_config.drain_window_ms = 0;

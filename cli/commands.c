@@ -122,7 +122,7 @@ static const fw_command_t commands[] = {
                  "  freshwire tail --json | jq .type",
      .run = fw_tail_command},
     {.name = "token",
-     .summary = "sign a browser token with gateway.jwt_secret",
+     .summary = "sign a browser token with gateway.jwt.secret",
      ARGUMENTS(token_arguments),
      .details = "For development and scripts; in production your own login signs tokens with the "
                 "same secret.",

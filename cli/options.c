@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/link_security.h"
+#include "cli/options_tokens.h"
 #include "workers/redis_url.h"
 
 static const char *const link_names[] = {"fire", "publish", "jobs", "events", "control"};
@@ -159,7 +160,7 @@ fw_gateway_config_t fw_options_gateway(const fw_config_t *config, fw_roles_t rol
         .control_endpoint = connect->control,
         .publish_endpoint = connect->publish,
         .shards = number32(config, "gateway.shards"),
-        .jwt_secret = fw_config_text(config, "gateway.jwt_secret"),
+        .tokens = fw_options_tokens(config),
         .anonymous = fw_config_bool(config, "gateway.anonymous"),
         .sessions_max = number32(config, "gateway.sessions_max"),
         .channels_per_session_max = number32(config, "gateway.channels_per_session_max"),
@@ -286,6 +287,8 @@ int fw_options_check(const fw_config_t *config, fw_config_error_t *ret_error)
         result = check_worker(config, ret_error);
     if (result == 0)
         result = check_gateway(config, ret_error);
+    if (result == 0)
+        result = fw_options_check_tokens(config, ret_error);
     if (result == 0)
         result = fw_link_security_check(config, ret_error);
     return result;

@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/load.h"
+#include "cli/options_tokens.h"
 #include "cli/ports_file.h"
 #include "cli/roles.h"
 #include "runtime/actor.h"
@@ -17,7 +18,6 @@
 enum {
     FILES_MAX = 65536,
     HURRY_POLL_MS = 50,
-    JWT_SECRET_SIZE_MIN = 32, /* RFC 7518, 3.2 */
 };
 
 static void setup_log(const fw_config_t *config)
@@ -56,15 +56,11 @@ static void log_open_doors(const fw_config_t *config, fw_roles_t roles)
     if (!(roles & FW_ROLE_GATEWAY))
         return;
     const char *const *keys = NULL;
-    size_t secret_size = strlen(fw_config_text(config, "gateway.jwt_secret"));
-    if (secret_size == 0) {
-        fw_log(FW_LOG_INFO, "only anonymous sessions: to accept tokens, set gateway.jwt_secret or "
-                            "FRESHWIRE_GATEWAY_JWT_SECRET to a secret of 32 bytes or more, then "
-                            "see 'freshwire help token'");
-    } else if (secret_size < JWT_SECRET_SIZE_MIN) {
-        fw_log(FW_LOG_WARN,
-               "gateway.jwt_secret is shorter than 32 bytes: tokens could be forged by trying keys",
-               FW_KV_UINT("bytes", secret_size));
+    if (!fw_options_has_keys(config)) {
+        fw_log(FW_LOG_INFO, "only anonymous sessions: to accept tokens, set gateway.jwt.secret or "
+                            "FRESHWIRE_GATEWAY_JWT_SECRET to a secret of 32 bytes or more, or "
+                            "gateway.jwt.keys or gateway.jwt.jwks_url; then see 'freshwire help "
+                            "token'");
     }
     if (fw_config_list(config, "gateway.publish_keys", &keys) == 0) {
         fw_log(FW_LOG_INFO,

@@ -60,7 +60,7 @@ static char *sign(const fw_call_t *call, const char *secret, const char *sub, in
 
 fw_exit_t fw_token_command(const fw_call_t *call)
 {
-    const char *secret = fw_config_text(call->config, "gateway.jwt_secret");
+    const char *secret = fw_config_text(call->config, "gateway.jwt.secret");
     const char *sub = fw_arguments_text(call->arguments, "sub");
     const char *ttl = fw_arguments_text(call->arguments, "ttl");
     int64_t ttl_ms = INT64_C(10) * 60 * 1000;
@@ -77,7 +77,7 @@ fw_exit_t fw_token_command(const fw_call_t *call)
     }
     if (!*secret) {
         fw_complain(
-            "set gateway.jwt_secret (FRESHWIRE_GATEWAY_JWT_SECRET or _FILE) to the gateway's own",
+            "set gateway.jwt.secret (FRESHWIRE_GATEWAY_JWT_SECRET or _FILE) to the gateway's own",
             "%s", "there is no secret to sign with");
         return FW_EXIT_AUTH;
     }

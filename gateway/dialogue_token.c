@@ -68,6 +68,7 @@ void fw_dialogue_replace_claims(const fw_dialogue_t *self, fw_session_t *session
     bool left = false;
     fw_session_set_claims(session, claims_p);
     session->expired = false;
+    session->renewed = true;
     /* From the end, since the last one takes the place of one that goes. */
     for (uint32_t i = session->count; i-- > 0;) {
         fw_text_t channel = fw_channel_name(session->subscriptions[i].channel);

@@ -40,6 +40,7 @@ struct fw_gateway {
     fw_health_t *health;
     shard_t shards[FW_SHARDS_MAX];
     uint32_t shards_count; /* running */
+    fw_token_rules_t *token_rules;
     int port;
     int abort_fd;
     int drained_fd;
@@ -55,7 +56,20 @@ fw_gateway_config_t fw_gateway_defaults(void)
         .control_endpoint = "tcp://127.0.0.1:7005",
         .publish_endpoint = "tcp://127.0.0.1:7002",
         .shards = 1,
-        .jwt_secret = "",
+        .tokens =
+            {
+                .secret = "",
+                .previous_secret = "",
+                .leeway_ms = 5000,
+                .grace_ms = 10000,
+                .cookie = "",
+                .jwks_url = "",
+                .jwks_ca_file = "",
+                .jwks_refresh_ms = 10 * 60 * 1000,
+                .jwks_cooldown_ms = 10000,
+                .jwks_keep_ms = 24 * 60 * 60 * 1000,
+                .jwks_timeout_ms = 3000,
+            },
         .anonymous = true,
         .sessions_max = 16384,
         .channels_per_session_max = 100,
@@ -77,7 +91,7 @@ fw_gateway_config_t fw_gateway_defaults(void)
 static int check(const fw_gateway_config_t *config)
 {
     bool texts = config->listen && config->prefix && config->events_endpoint &&
-                 config->control_endpoint && config->publish_endpoint && config->jwt_secret;
+                 config->control_endpoint && config->publish_endpoint;
     bool numbers = config->shards >= 1 && config->shards <= FW_SHARDS_MAX &&
                    config->sessions_max >= 1 && config->channels_per_session_max >= 1 &&
                    config->channels_per_session_max <= FW_CHANNELS_PER_SESSION_MAX &&
@@ -131,6 +145,7 @@ static void stop_shards(fw_gateway_t *self)
         close_fd(&self->shards[i].args.listen_fd);
     }
     self->shards_count = 0;
+    fw_token_rules_destroy(&self->token_rules);
     close_fd(&self->abort_fd);
     close_fd(&self->drained_fd);
 }
@@ -150,6 +165,7 @@ static int start_shard(fw_gateway_t *self, uint32_t number, fw_metrics_t *metric
         .abort_fd = self->abort_fd,
         .drained_fd = self->drained_fd,
         .sessions_max = sessions_max,
+        .token_rules = self->token_rules,
         .metrics = metrics,
         .pulse = fw_health_pulse(self->health, fw_shard_names[number].actor),
         .linked = fw_health_condition(self->health, fw_shard_names[number].condition),
@@ -160,6 +176,16 @@ static int start_shard(fw_gateway_t *self, uint32_t number, fw_metrics_t *metric
         self->shards_count++;
     else
         close_fd(&shard->args.listen_fd);
+    return result;
+}
+
+static int make_token_rules(fw_gateway_t *self)
+{
+    char reason[512];
+    int result =
+        fw_token_rules_new(&self->config.tokens, &self->token_rules, reason, sizeof reason);
+    if (result != 0)
+        fw_log(FW_LOG_ERROR, "the keys of tokens cannot be used", FW_KV_TEXT("reason", reason));
     return result;
 }
 
@@ -178,6 +204,8 @@ int fw_gateway_start(const fw_gateway_config_t *config, fw_metrics_t *metrics, f
         result = -errno;
     else if (r_global_init() != RHN_OK)
         result = -EIO;
+    if (result == 0)
+        result = make_token_rules(self);
     uint32_t sessions_max = fit_descriptors(config);
     for (uint32_t i = 0; result == 0 && i < config->shards; i++)
         result = start_shard(self, i, metrics, sessions_max);

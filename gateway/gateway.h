@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gateway/tokens_config.h"
 #include "runtime/health.h"
 #include "runtime/metrics.h"
 #include "runtime/security.h"
@@ -18,7 +19,7 @@ typedef struct {
     const char *control_endpoint; /* of the broker, 7005 */
     const char *publish_endpoint; /* of the broker, 7002 */
     uint32_t shards;
-    const char *jwt_secret;          /* HS256; "" = nobody can authenticate */
+    fw_tokens_config_t tokens;       /* whose are accepted; none = nobody can authenticate */
     const char *const *publish_keys; /* bearer keys of POST /v1/events; none = refused */
     size_t publish_keys_count;
     const char *const *origins; /* allowed Origin values; none = any */

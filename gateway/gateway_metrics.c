@@ -68,6 +68,30 @@ static void init_sessions(fw_gateway_metrics_t *self, fw_metrics_t *registry)
     }
 }
 
+static void init_tokens(fw_gateway_metrics_t *self, fw_metrics_t *registry)
+{
+    static const char *const doors[FW_DOORS] = {
+        [FW_DOOR_HELLO] = "hello",   [FW_DOOR_HEADER] = "header",   [FW_DOOR_QUERY] = "query",
+        [FW_DOOR_COOKIE] = "cookie", [FW_DOOR_REFRESH] = "refresh",
+    };
+    static const char *const results[FW_TOKEN_RESULTS] = {
+        [FW_TOKEN_ACCEPTED] = "accepted",
+        [FW_TOKEN_EXPIRED] = "expired",
+        [FW_TOKEN_UNKNOWN_KEY] = "unknown_key",
+        [FW_TOKEN_REFUSED] = "refused",
+    };
+    for (int door = 0; door < FW_DOORS; door++) {
+        for (int result = 0; result < FW_TOKEN_RESULTS; result++) {
+            char label[64];
+            (void)snprintf(label, sizeof label, "door=\"%s\",result=\"%s\"", doors[door],
+                           results[result]);
+            self->tokens[door][result] =
+                fw_metrics_counter(registry, "freshwire_tokens_total",
+                                   "Tokens of browsers that were looked at.", label);
+        }
+    }
+}
+
 static void init_events(fw_gateway_metrics_t *self, fw_metrics_t *registry)
 {
     self->delivery = fw_metrics_histogram(
@@ -123,6 +147,7 @@ static void init_links(fw_gateway_metrics_t *self, fw_metrics_t *registry)
 void fw_gateway_metrics_init(fw_gateway_metrics_t *self, fw_metrics_t *registry)
 {
     init_sessions(self, registry);
+    init_tokens(self, registry);
     init_events(self, registry);
     init_links(self, registry);
 }

@@ -3,6 +3,7 @@
  * All shards share the series. */
 #pragma once
 
+#include "gateway/auth.h"
 #include "gateway/close_code.h"
 #include "runtime/metrics.h"
 
@@ -23,6 +24,16 @@ typedef enum {
     FW_REFUSED_CONTROL,    /* an answer of the broker that is none */
     FW_REFUSED_COUNT,
 } fw_refused_t;
+
+/* What became of a token. */
+typedef enum {
+    FW_TOKEN_ACCEPTED,
+    FW_TOKEN_EXPIRED,
+    FW_TOKEN_UNKNOWN_KEY, /* it may be known soon */
+    FW_TOKEN_REFUSED,
+} fw_token_result_t;
+
+enum { FW_TOKEN_RESULTS = FW_TOKEN_REFUSED + 1 };
 
 /* How an HTTP publish ended; the label is its status. */
 enum { FW_PUBLISH_STATUSES = 12 };
@@ -55,6 +66,7 @@ typedef struct {
     fw_counter_t *reopened;
     fw_counter_t *beacons_missed;
     fw_counter_t *refused[FW_REFUSED_COUNT];
+    fw_counter_t *tokens[FW_DOORS][FW_TOKEN_RESULTS];
     fw_counter_t *publishes[FW_PUBLISH_STATUSES];
 } fw_gateway_metrics_t;
 

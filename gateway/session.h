@@ -69,6 +69,7 @@ struct fw_session {
     bool behind : 1;  /* its socket took no more */
     bool heard : 1;   /* something came since the last ping */
     bool expired : 1; /* its token has; it was told, and has a grace period */
+    bool renewed : 1; /* its claims were replaced: the shard sets the timer anew */
     bool overfull : 1; /* FW_CONTROL_BYTES_MAX was passed: close it as slow */
 };
 

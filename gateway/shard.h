@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gateway/gateway.h"
+#include "gateway/token_rules.h"
 #include "runtime/actor.h"
 
 typedef struct fw_shard fw_shard_t;
@@ -15,6 +16,7 @@ typedef struct {
     int abort_fd;   /* an eventfd: readable = close every session now */
     int drained_fd; /* an eventfd that counts the shards that have no session left */
     uint32_t sessions_max;
+    const fw_token_rules_t *token_rules;
     fw_metrics_t *metrics;
     fw_pulse_t *pulse;
     fw_condition_t *linked; /* the links to the broker are up */

@@ -41,6 +41,7 @@ struct fw_shard {
     char unknown[FW_SUBPROTOCOL_SIZE_MAX + 1]; /* name of the last of protocols; see shard_http.c */
     fw_hub_t *hub;
     fw_auth_t *auth;
+    const fw_token_rules_t *token_rules;
     fw_dialogue_t dialogue;
     fw_wheel_t *wheel;
     fw_gather_t *gathers[FW_ENCODINGS][2]; /* by session->encoding and ->batch; made when needed */

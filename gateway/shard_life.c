@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "gateway/shard_internal.h"
+#include "gateway/shard_auth.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
 
@@ -117,27 +117,21 @@ static void build(fw_shard_t *self, int64_t now_ms)
         .ping_ms = (uint32_t)config->ping_ms,
         .reconnect_window_ms = config->reconnect_window_ms,
     };
-    fw_auth_key_t key = {
-        .id = FW_TEXT_NONE,
-        .algorithm = FW_AUTH_HS256,
-        .secret = {(const uint8_t *)config->jwt_secret, strlen(config->jwt_secret)},
-    };
     fw_gateway_metrics_init(&self->metrics, self->args->metrics);
     fw_random_bytes(&self->random, sizeof self->random);
     self->sessions_max = self->args->sessions_max;
     self->hub = fw_hub_new(&limits);
-    self->auth = fw_auth_new(&key, key.secret.size > 0 ? 1 : 0);
     self->wheel = fw_wheel_new(now_ms);
     self->codec = fw_codec_new();
     self->dialogue = (fw_dialogue_t){
         .hub = self->hub,
         .codec = self->codec,
-        .auth = self->auth,
         .refused = &self->refused,
         .anonymous = config->anonymous,
         .channels_max = config->channels_per_session_max,
         .resume_max = config->channels_per_session_max,
     };
+    fw_shard_auth_begin(self);
 }
 
 static void close_handle(uv_handle_t *handle)
@@ -199,7 +193,7 @@ static void tear_down(fw_shard_t *self)
         fw_gauge_add(self->metrics.ring_bytes, -(int64_t)self->reported.rings_bytes);
     }
     fw_hub_destroy(&self->hub);
-    fw_auth_destroy(&self->auth);
+    fw_shard_auth_end(self);
     fw_wheel_destroy(&self->wheel);
     for (int i = 0; i < FW_ENCODINGS; i++) {
         fw_gather_destroy(&self->gathers[i][false]);

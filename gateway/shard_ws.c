@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "gateway/shard_internal.h"
+#include "gateway/shard_auth.h"
 #include "proto/utf8.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
@@ -176,6 +176,8 @@ static void take_message(fw_shard_t *self, fw_connection_t *connection, fw_bytes
         fw_shard_close(self, connection, outcome);
     else if (greeting && session->state != FW_SESSION_GREETING)
         fw_ws_schedule(self, session, FW_PHASE_PING, now_ms);
+    else
+        fw_shard_token_renewed(self, session, now_ms);
     if (session->greets && session->state != FW_SESSION_GREETING) {
         free(connection->room); /* nothing asks for it a second time */
         connection->room = NULL;
@@ -324,21 +326,10 @@ void fw_ws_schedule(fw_shard_t *self, fw_session_t *session, fw_phase_t phase, i
         deadline_ms += FW_CLOSING_MS;
         break;
     }
-    if (phase != FW_PHASE_CLOSING && session->claims && fw_claims_expires_s(session->claims) > 0) {
-        int64_t left_s =
-            fw_claims_expires_s(session->claims) + FW_TOKEN_LEEWAY_S - fw_shard_wall_s();
-        int64_t expires_ms = now_ms + (left_s > 0 ? left_s : 0) * 1000;
-        if (expires_ms < deadline_ms)
-            deadline_ms = expires_ms;
-    }
+    int64_t due_ms = fw_shard_token_due_ms(self, session, now_ms);
+    if (phase != FW_PHASE_CLOSING && due_ms < deadline_ms)
+        deadline_ms = due_ms;
     fw_wheel_set(self->wheel, &session->timer, deadline_ms);
-}
-
-static bool has_expired(const fw_session_t *session)
-{
-    if (!session->claims || fw_claims_expires_s(session->claims) == 0)
-        return false;
-    return fw_shard_wall_s() >= fw_claims_expires_s(session->claims) + FW_TOKEN_LEEWAY_S;
 }
 
 static void send_ping(fw_shard_t *self, fw_connection_t *connection, int64_t now_ms)
@@ -367,10 +358,8 @@ void fw_ws_timer(fw_shard_t *self, fw_session_t *session, int64_t now_ms)
 {
     fw_connection_t *connection = session->connection;
     fw_phase_t phase = (fw_phase_t)session->phase;
-    if (phase != FW_PHASE_CLOSING && has_expired(session)) {
-        fw_shard_close(self, connection, (fw_close_t){FW_CLOSE_TOKEN_EXPIRED, "token has expired"});
+    if (phase != FW_PHASE_CLOSING && fw_shard_token_timer(self, session, now_ms))
         return;
-    }
     switch (phase) {
     case FW_PHASE_NONE:
         break;

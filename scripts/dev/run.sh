@@ -139,7 +139,8 @@ worker:
   redis_url: redis://127.0.0.1:$port_redis
 gateway:
   listen: 127.0.0.1:$port_gateway
-  jwt_secret: $(development_secret)
+  jwt:
+    secret: $(development_secret)
   publish_keys: [development]
 END
 }

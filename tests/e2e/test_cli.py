@@ -595,7 +595,7 @@ def test_all_tells_its_addresses_and_what_is_not_configured(start: Callable[...,
     assert ready.count("\n") == 1
     for address in (daemon.websocket + "/ws", daemon.publish_endpoint, daemon.ports["admin"]):
         assert address in ready
-    assert daemon.log("to accept tokens, set gateway.jwt_secret")
+    assert daemon.log("to accept tokens, set gateway.jwt.secret")
     assert daemon.log("set gateway.publish_keys")
     assert "jwt" not in daemon.log("only anonymous sessions")[0].get("secret", "")
 

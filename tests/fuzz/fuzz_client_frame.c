@@ -102,12 +102,17 @@ static void talk(const fw_dialogue_t *dialogue, fw_session_t *session, const fw_
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const paths[] = {"/ws", "/ws/notifications", "/ws/room/42", "/ws"};
-    static const uint8_t secret[] = "secret";
+    static const uint8_t secret[] = "a secret that is at least thirty-two bytes long";
     if (size == 0)
         return 0;
     fw_hub_limits_t limits = {.ring = {16, 65536}, .rings_bytes_max = 1 << 20, .linger_ms = 10};
-    fw_auth_key_t key = {FW_TEXT_NONE, FW_AUTH_HS256, {secret, sizeof secret - 1}};
-    fw_auth_t *auth = fw_auth_new(&key, 1);
+    const fw_auth_policy_t policy = {.leeway_s = 0};
+    const char *reason = "";
+    fw_auth_t *auth = fw_auth_new(&policy);
+    fw_keys_t *keys = fw_keys_new();
+    require(fw_keys_add_secret(keys, FW_TEXT_NONE, (fw_bytes_t){secret, sizeof secret - 1},
+                               &reason) == 0);
+    fw_auth_set_fixed(auth, &keys);
     uint64_t refused = 0;
     fw_dialogue_t dialogue = {
         .hub = fw_hub_new(&limits),

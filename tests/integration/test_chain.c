@@ -108,7 +108,7 @@ static void start_chain(chain_t *chain)
     gateway.control_endpoint = chain->at.control;
     gateway.publish_endpoint = chain->at.publish;
     gateway.shards = 2;
-    gateway.jwt_secret = SECRET;
+    gateway.tokens.secret = SECRET;
     gateway.drain_delay_ms = 0;
     gateway.drain_window_ms = 0;
     assert_int_equal(fw_gateway_start(&gateway, chain->metrics, chain->health, &chain->gateway), 0);

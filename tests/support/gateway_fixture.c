@@ -21,7 +21,7 @@ gateway_fixture_t gateway_fixture_new(void)
     self.config.events_endpoint = fake_broker_events(self.broker);
     self.config.control_endpoint = fake_broker_control(self.broker);
     self.config.publish_endpoint = fake_broker_publish(self.broker);
-    self.config.jwt_secret = TEST_SECRET;
+    self.config.tokens.secret = TEST_SECRET;
     self.config.sessions_max = 2000;
     self.config.drain_delay_ms = 0;
     self.config.drain_window_ms = 0;

@@ -9,8 +9,9 @@
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 
-static size_t base64url(const uint8_t *bytes, size_t size, char *out)
+size_t make_base64url(const void *data, size_t size, char *out)
 {
+    const uint8_t *bytes = data;
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     size_t written = 0;
     for (size_t i = 0; i < size; i += 3) {
@@ -34,14 +35,14 @@ char *make_token(const char *secret, const char *header, const char *claims)
     char *token = calloc(1, size);
     uint8_t hash[32];
     assert(token);
-    size_t end = base64url((const uint8_t *)header, strlen(header), token);
+    size_t end = make_base64url(header, strlen(header), token);
     token[end++] = '.';
-    end += base64url((const uint8_t *)claims, strlen(claims), token + end);
+    end += make_base64url(claims, strlen(claims), token + end);
     int result = gnutls_hmac_fast(GNUTLS_MAC_SHA256, secret, strlen(secret), token, end, hash);
     assert(result == 0);
     (void)result;
     token[end++] = '.';
-    (void)base64url(hash, sizeof hash, token + end);
+    (void)make_base64url(hash, sizeof hash, token + end);
     return token;
 }
 

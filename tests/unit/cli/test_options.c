@@ -147,7 +147,20 @@ static void the_gateways_defaults_are_the_tables(void **state)
     assert_string_equal(mine.events_endpoint, its.events_endpoint);
     assert_string_equal(mine.control_endpoint, its.control_endpoint);
     assert_string_equal(mine.publish_endpoint, its.publish_endpoint);
-    assert_string_equal(mine.jwt_secret, its.jwt_secret);
+    assert_string_equal(mine.tokens.secret, its.tokens.secret);
+    assert_string_equal(mine.tokens.previous_secret, its.tokens.previous_secret);
+    assert_int_equal(mine.tokens.keys_count, its.tokens.keys_count);
+    assert_int_equal(mine.tokens.audiences_count, its.tokens.audiences_count);
+    assert_int_equal(mine.tokens.issuers_count, its.tokens.issuers_count);
+    assert_int_equal(mine.tokens.leeway_ms, its.tokens.leeway_ms);
+    assert_int_equal(mine.tokens.grace_ms, its.tokens.grace_ms);
+    assert_string_equal(mine.tokens.cookie, its.tokens.cookie);
+    assert_string_equal(mine.tokens.jwks_url, its.tokens.jwks_url);
+    assert_string_equal(mine.tokens.jwks_ca_file, its.tokens.jwks_ca_file);
+    assert_int_equal(mine.tokens.jwks_refresh_ms, its.tokens.jwks_refresh_ms);
+    assert_int_equal(mine.tokens.jwks_cooldown_ms, its.tokens.jwks_cooldown_ms);
+    assert_int_equal(mine.tokens.jwks_keep_ms, its.tokens.jwks_keep_ms);
+    assert_int_equal(mine.tokens.jwks_timeout_ms, its.tokens.jwks_timeout_ms);
     assert_int_equal(mine.shards, its.shards);
     assert_int_equal(mine.publish_keys_count, its.publish_keys_count);
     assert_int_equal(mine.origins_count, its.origins_count);
@@ -214,7 +227,7 @@ static void count_change(void *context, const fw_option_t *option)
     ++*count;
     assert_true(strcmp(option->path, "log.level") == 0 ||
                 strcmp(option->path, "gateway.publish_keys") == 0 ||
-                strcmp(option->path, "gateway.jwt_secret") == 0 ||
+                strcmp(option->path, "gateway.jwt.secret") == 0 ||
                 strcmp(option->path, "gateway.anonymous") == 0);
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "gateway/dialogue.h"
+#include "tests/support/signer.h"
 #include "tests/support/token.h"
 
 enum { WALL = 1000000 };
@@ -21,9 +22,8 @@ static uint64_t refused; /* messages, by all dialogues */
 
 static stage_t stage_new(void)
 {
-    fw_auth_key_t key = {
-        FW_TEXT_NONE, FW_AUTH_HS256, {(const uint8_t *)TEST_SECRET, sizeof TEST_SECRET - 1}};
-    stage_t stage = {.scene = scene_new(100), .auth = fw_auth_new(&key, 1)};
+    stage_t stage = {.scene = scene_new(100),
+                     .auth = make_auth(TEST_SECRET, (fw_auth_policy_t){.leeway_s = 5})};
     stage.dialogue = (fw_dialogue_t){.hub = stage.scene.hub,
                                      .auth = stage.auth,
                                      .refused = &refused,

@@ -1,0 +1,90 @@
+/* shard_auth.c - tokens in a shard: their keys, their time, and what is counted of them.
+ * SPDX-License-Identifier: MPL-2.0 */
+#include "gateway/shard_auth.h"
+
+#include <errno.h>
+
+#include "gateway/dialogue_token.h"
+#include "runtime/clock.h"
+
+static fw_token_result_t result_of(int result)
+{
+    if (result == 0)
+        return FW_TOKEN_ACCEPTED;
+    if (result == -EKEYEXPIRED)
+        return FW_TOKEN_EXPIRED;
+    return result == -ENOKEY ? FW_TOKEN_UNKNOWN_KEY : FW_TOKEN_REFUSED;
+}
+
+/* A token came in by some door. */
+static void judged(void *context, fw_door_t door, int result)
+{
+    fw_shard_t *self = context;
+    fw_counter_add(self->metrics.tokens[door][result_of(result)], 1);
+}
+
+void fw_shard_auth_begin(fw_shard_t *self)
+{
+    const fw_auth_policy_t nothing = {.leeway_s = 0};
+    self->auth = fw_auth_new(&nothing);
+    fw_shard_auth_rules(self, self->args->token_rules);
+    self->dialogue.auth = self->auth;
+    self->dialogue.judged = judged;
+    self->dialogue.judged_context = self;
+}
+
+void fw_shard_auth_rules(fw_shard_t *self, const fw_token_rules_t *rules)
+{
+    fw_token_rules_apply(rules, self->auth);
+    self->token_rules = rules;
+}
+
+void fw_shard_auth_end(fw_shard_t *self)
+{
+    fw_auth_destroy(&self->auth);
+}
+
+int64_t fw_shard_token_due_ms(const fw_shard_t *self, const fw_session_t *session, int64_t now_ms)
+{
+    int64_t expires_s = session->claims ? fw_claims_expires_s(session->claims) : 0;
+    if (expires_s == 0)
+        return INT64_MAX;
+    int64_t wall_ms = expires_s * 1000 + fw_token_rules_leeway_ms(self->token_rules);
+    if (session->expired)
+        wall_ms += fw_token_rules_grace_ms(self->token_rules);
+    int64_t left_ms = wall_ms - fw_clock_wall_ms();
+    return now_ms + (left_ms > 0 ? left_ms : 0);
+}
+
+bool fw_shard_token_timer(fw_shard_t *self, fw_session_t *session, int64_t now_ms)
+{
+    int64_t grace_ms = fw_token_rules_grace_ms(self->token_rules);
+    if (fw_shard_token_due_ms(self, session, now_ms) > now_ms)
+        return false;
+    /* Who has not greeted yet has nothing to lose. */
+    if (session->expired || grace_ms == 0 || session->state == FW_SESSION_GREETING) {
+        fw_shard_close(self, session->connection,
+                       (fw_close_t){FW_CLOSE_TOKEN_EXPIRED, "token has expired"});
+        return true;
+    }
+    session->expired = true;
+    fw_session_say_expired(session, (uint32_t)grace_ms);
+    fw_hub_mark(self->hub, session);
+    fw_ws_schedule(self, session, (fw_phase_t)session->phase, now_ms);
+    return true;
+}
+
+void fw_shard_set_claims(fw_shard_t *self, fw_session_t *session, fw_claims_t **claims_p)
+{
+    int64_t now_ms = fw_clock_ms();
+    fw_dialogue_replace_claims(&self->dialogue, session, claims_p, now_ms);
+    fw_shard_token_renewed(self, session, now_ms);
+}
+
+void fw_shard_token_renewed(fw_shard_t *self, fw_session_t *session, int64_t now_ms)
+{
+    if (!session->renewed)
+        return;
+    session->renewed = false;
+    fw_ws_schedule(self, session, (fw_phase_t)session->phase, now_ms);
+}

@@ -1,0 +1,2 @@
+# Tokens: keys, claims and where they come from.
+target_sources(fw_gateway PRIVATE base64url.c keys.c keys_source.c shard_auth.c token_rules.c)
