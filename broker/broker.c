@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <malloc.h>
 
-#include "broker/broker_loop.h"
+#include "broker/rooms.h"
 #include "broker/store_memory.h"
 #include "runtime/actor.h"
 #include "runtime/alloc.h"
@@ -63,6 +63,9 @@ fw_broker_config_t fw_broker_defaults(void)
         .channels_max = 1000000,
         .history_bytes_max = (size_t)512 * 1024 * 1024,
         .replay_bytes_per_second = (size_t)64 * 1024 * 1024,
+        .presence_grace_ms = 15000,
+        .presence_members_max = 5000,
+        .presence_bytes_max = (size_t)64 * 1024 * 1024,
         .fire_repair_ms = 5000,
         .fire_reset = true,
     };
@@ -317,6 +320,7 @@ static void close_loop(fw_broker_loop_t *self)
         fw_handshakes_destroy(&self->handshakes[i]);
     fw_keyguard_destroy(&self->guard);
     fw_core_destroy(&self->core);
+    fw_broker_rooms_end(self);
     fw_policies_destroy(&self->policies);
     fw_subscriptions_destroy(&self->subscriptions);
     fw_fire_gaps_destroy(&self->fire_gaps);
@@ -427,6 +431,7 @@ static void do_due(fw_broker_loop_t *self, schedule_t *schedule)
     fw_fire_gaps_tick(self->fire_gaps, self->now_us);
     fw_broker_answer_waiting(self);
     if (schedule->descriptors_us <= self->now_us) {
+    fw_broker_rooms_tick(self);
         schedule->descriptors_us = self->now_us + POLL_MS_MAX * INT64_C(1000);
         fw_broker_watch_descriptors(self);
         fw_broker_fit_queue(self);
@@ -437,6 +442,7 @@ static void do_due(fw_broker_loop_t *self, schedule_t *schedule)
         count_failed_handshakes(self);
         fw_broker_fire_show(self);
         give_memory_back(self);
+        fw_broker_rooms_show(self);
     }
     if (schedule->beacon_us <= self->now_us) {
         schedule->beacon_us = self->now_us + (int64_t)self->config.beacon_interval_ms * 1000;
@@ -450,12 +456,15 @@ static long wait_ms(const fw_broker_loop_t *self, const schedule_t *schedule)
     int64_t gaps_us = fw_fire_gaps_next_us(self->fire_gaps);
     int64_t answer_us = fw_broker_next_answer_us(self);
     if (schedule->beacon_us < next_us)
+    int64_t rooms_us = fw_broker_rooms_next_us(self);
         next_us = schedule->beacon_us;
     if (gaps_us < next_us)
         next_us = gaps_us;
     if (answer_us < next_us)
         next_us = answer_us;
     int64_t wait = (next_us - fw_clock_us() + 999) / 1000;
+    if (rooms_us < next_us)
+        next_us = rooms_us;
     if (wait < 0)
         return 0;
     return wait > POLL_MS_MAX ? POLL_MS_MAX : (long)wait;
@@ -545,6 +554,7 @@ static void broker_actor(zsock_t *pipe, void *args)
     fw_broker_fire_begin(&self);
     self.subscriptions = fw_subscriptions_new(broker->config.subscriptions_max);
     self.events_port = fw_cut_port(self.events);
+    fw_broker_rooms_begin(&self);
     fw_pulse_t *pulse = fw_health_pulse(broker->health, "broker");
     fw_actor_ready(pipe, 0);
     fw_log(FW_LOG_INFO, "broker ready", FW_KV_TEXT("publish", broker->endpoints.publish),

@@ -44,6 +44,9 @@ typedef struct {
     size_t replay_bytes_per_second; /* to all gateways together */
     int64_t fire_repair_ms; /* an event that the fire-and-forget link lost may come so much later */
     bool fire_reset; /* afterwards channels are reset and the cache is flushed; else only counted */
+    int64_t presence_grace_ms;     /* who comes back to a room within it never left */
+    uint32_t presence_members_max; /* users of one room; beyond, only their number is told */
+    size_t presence_bytes_max;     /* of who is in which room; beyond, users are not recorded */
     const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
 } fw_broker_config_t;
 

@@ -26,6 +26,7 @@ typedef enum {
 
 /* A gateway shard that said hello. */
 typedef struct fw_broker_gateway fw_broker_gateway_t;
+typedef struct fw_broker_rooms fw_broker_rooms_t;
 
 /* A question of a gateway that waits for its answer. */
 typedef struct fw_broker_question fw_broker_question_t;
@@ -52,6 +53,7 @@ typedef struct {
     size_t waiting_count;
     int64_t replay_tokens; /* bytes that may be replayed now; below 0 replays wait */
     int64_t replay_filled_us;
+    fw_broker_rooms_t *rooms;
     fw_subscriptions_t *subscriptions;
     in_port_t events_port; /* of the event link, 0 = not on TCP */
     uint64_t sizes;        /* of the frames since the queue was fitted: their sum, */
@@ -116,7 +118,13 @@ void fw_broker_on_gateway(fw_broker_loop_t *self, const fw_peer_t *gateway, fw_b
 void fw_broker_forget_silent_gateways(fw_broker_loop_t *self);
 void fw_broker_goodbye_gateways(fw_broker_loop_t *self);
 void fw_broker_forget_gateways(fw_broker_loop_t *self);
+/* A frame of the event link; dropped for who does not read. */
+void fw_broker_send_event(fw_broker_loop_t *self, fw_bytes_t frame);
+
 /* Answers questions whose time has come. */
 void fw_broker_answer_waiting(fw_broker_loop_t *self);
 /* When it can answer the next; INT64_MAX when none waits. */
 int64_t fw_broker_next_answer_us(const fw_broker_loop_t *self);
+/* NULL when no shard with this incarnation is connected. */
+fw_broker_gateway_t *fw_broker_gateway_of(fw_broker_loop_t *self,
+                                          const uint8_t incarnation[FW_INCARNATION_SIZE]);

@@ -10,7 +10,7 @@ enum {
     UNSUBSCRIBED_TRIM = 10000, /* topics that went: their memory is worth giving back */
 };
 
-static void send_frame(fw_broker_loop_t *self, fw_bytes_t frame)
+void fw_broker_send_event(fw_broker_loop_t *self, fw_bytes_t frame)
 {
     if (fw_socket_send(self->events, frame) < 0) {
         fw_counter_add(self->metrics.send_dropped, 1);
@@ -45,7 +45,7 @@ void fw_broker_fit_queue(fw_broker_loop_t *self)
 void fw_broker_deliver(void *loop, const fw_delivery_t *delivery)
 {
     fw_broker_loop_t *self = loop;
-    send_frame(self, fw_codec_encode_event_frame(self->encoder, delivery));
+    fw_broker_send_event(self, fw_codec_encode_event_frame(self->encoder, delivery));
 }
 
 void fw_broker_beacon(fw_broker_loop_t *self)
@@ -53,7 +53,7 @@ void fw_broker_beacon(fw_broker_loop_t *self)
     fw_beacon_t beacon = {{self->incarnation, sizeof self->incarnation},
                           ++self->beacon_number,
                           (uint64_t)self->wall_ms * 1000};
-    send_frame(self, fw_codec_encode_beacon_frame(self->encoder, &beacon));
+    fw_broker_send_event(self, fw_codec_encode_beacon_frame(self->encoder, &beacon));
 }
 
 void fw_broker_alarm(void *loop)
@@ -99,6 +99,6 @@ void fw_broker_on_subscription(fw_broker_loop_t *self, fw_bytes_t frame)
         fw_broker_refused(self, FW_DOOR_EVENTS, "rule", &refusal);
     } else if (kind == FW_TOPIC_FENCE) {
         fw_counter_add(self->metrics.fences, 1);
-        send_frame(self, topic);
+        fw_broker_send_event(self, topic);
     }
 }

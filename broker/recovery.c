@@ -2,7 +2,7 @@
  * MPL-2.0 */
 #include <errno.h>
 
-#include "broker/broker_loop.h"
+#include "broker/rooms.h"
 #include "proto/channel.h"
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
@@ -14,12 +14,6 @@ enum {
     BURST_PART = 4,      /* of a second's replay bytes may go out at once */
     SECOND_US = 1000000,
     TURN_US = 5000, /* between two looks at replays that wait */
-};
-
-struct fw_broker_gateway {
-    UT_hash_handle hh;
-    fw_peer_t peer;
-    int64_t seen_us;
 };
 
 /* One question that the store answers, maybe later. */
@@ -261,6 +255,17 @@ static fw_broker_gateway_t *find(fw_broker_loop_t *self, const fw_peer_t *peer)
     return gateway;
 }
 
+fw_broker_gateway_t *fw_broker_gateway_of(fw_broker_loop_t *self,
+                                          const uint8_t incarnation[FW_INCARNATION_SIZE])
+{
+    fw_broker_gateway_t *found = NULL;
+    /* One that came back over another connection is there twice: the later one counts. */
+    for (fw_broker_gateway_t *gateway = self->gateways; gateway; gateway = gateway->hh.next)
+        if (memcmp(gateway->incarnation, incarnation, FW_INCARNATION_SIZE) == 0)
+            found = gateway;
+    return found;
+}
+
 static void on_hello(fw_broker_loop_t *self, const fw_peer_t *peer, const fw_hello_t *hello)
 {
     fw_broker_gateway_t *gateway = find(self, peer);
@@ -269,6 +274,7 @@ static void on_hello(fw_broker_loop_t *self, const fw_peer_t *peer, const fw_hel
     if (!gateway) {
         gateway = fw_alloc(1, sizeof *gateway);
         gateway->peer = *peer;
+        memcpy(gateway->incarnation, hello->incarnation.data, FW_INCARNATION_SIZE);
         HASH_ADD_KEYPTR(hh, self->gateways, gateway->peer.id, gateway->peer.size, gateway);
         fw_gauge_set(self->metrics.gateways, (int64_t)HASH_COUNT(self->gateways));
         fw_log(FW_LOG_INFO, "gateway shard joined", FW_KV_TEXT("gateway", hello->name.text));
@@ -289,8 +295,12 @@ void fw_broker_on_gateway(fw_broker_loop_t *self, const fw_peer_t *peer, fw_byte
         refuse(self, peer, result == -EMSGSIZE ? "limit" : "malformed", &refusal);
         return;
     }
-    if (gateway)
+    if (gateway) {
         gateway->seen_us = self->now_us;
+        fw_broker_rooms_heard(self, gateway, message.kind == FW_MESSAGE_PING);
+    }
+    if (fw_broker_rooms_take(self, peer, gateway, &message))
+        return;
     if (message.kind == FW_MESSAGE_HELLO) {
         on_hello(self, peer, &message.hello);
     } else if (message.kind == FW_MESSAGE_POSITIONS_REQUEST) {
@@ -302,6 +312,7 @@ void fw_broker_on_gateway(fw_broker_loop_t *self, const fw_peer_t *peer, fw_byte
         fw_broker_reply(self, self->control, FW_LINK_GATEWAY_DOWN, peer, &pong);
     } else if (message.kind == FW_MESSAGE_GOODBYE && gateway) {
         fw_log(FW_LOG_INFO, "gateway shard left", FW_KV_TEXT("reason", message.goodbye.text));
+        fw_broker_rooms_left(self, gateway);
         forget(self, gateway);
     }
 }

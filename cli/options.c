@@ -122,6 +122,9 @@ fw_broker_config_t fw_options_broker(const fw_config_t *config, const fw_endpoin
         .channel_rules = rules,
         .channel_rules_count = rules_count,
         .replay_bytes_per_second = bytes(config, "broker.replay_rate"),
+        .presence_grace_ms = fw_config_number(config, "broker.presence_grace"),
+        .presence_members_max = number32(config, "broker.presence_members_max"),
+        .presence_bytes_max = bytes(config, "broker.presence_bytes_max"),
         .fire_repair_ms = fw_config_number(config, "broker.fire_repair"),
         .fire_reset = strcmp(fw_config_text(config, "broker.fire_loss"), "reset") == 0,
     };

@@ -96,6 +96,13 @@ static const fw_option_t table[] = {
           "Bytes of history sent to gateways per second; beyond, replays wait."),
     DURATION("broker.fire_repair", "5s", 100, MINUTE,
              "A fire-and-forget event that was lost is asked for again for so long."),
+    DURATION("broker.presence_grace", "15s", 0, HOUR,
+             "Who lost the connection to a room and is back within it never left."),
+    NUMBER("broker.presence_members_max", "5000", 1, 10000,
+           "Users of one room that are told by name; beyond, only their number is."),
+    BYTES("broker.presence_bytes_max", "64MiB", MIB, 1024 * GIB,
+          "Memory of who is in which room; beyond, newcomers are not recorded, and their rooms are "
+          "told by number."),
     CHOICE("broker.fire_loss", "reset", "reset|count",
            "What to do when one cannot be had: reset the channels that its publisher may use and "
            "flush the cache, or only count it."),

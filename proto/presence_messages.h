@@ -10,6 +10,7 @@ enum {
     FW_PRESENCE_CHANGES_MAX = 512,       /* in one room of a report, and in one diff */
     FW_PRESENCE_QUESTIONS_MAX = 128,     /* in one request */
     FW_PRESENCE_MEMBERS_MAX = 10000,     /* in one reply: the most that may be configured */
+    FW_PRESENCE_FROM_EMPTY = 1,          /* as the version before a step: nobody was there */
     FW_NOTE_SIZE_MAX = 160 * 1024,       /* encoded: changes, or a publication */
     FW_CLIENT_DATA_SIZE_MAX = 16 * 1024, /* of an event that a client publishes */
 };
