@@ -8,6 +8,7 @@
 
 #include "cli/link_security.h"
 #include "cli/options_tokens.h"
+#include "gateway/delays.h"
 #include "workers/redis_url.h"
 
 static const char *const link_names[] = {"fire", "publish", "jobs", "events", "control"};
@@ -171,6 +172,7 @@ fw_gateway_config_t fw_options_gateway(const fw_config_t *config, fw_roles_t rol
         .ring_events_max = number32(config, "gateway.ring_events_max"),
         .ring_bytes_max = bytes(config, "gateway.ring_bytes_max"),
         .rings_bytes_max = bytes(config, "gateway.rings_bytes_max"),
+        .control_bytes_max = bytes(config, "gateway.control_bytes_max"),
         .linger_ms = fw_config_number(config, "gateway.linger"),
         .hello_ms = fw_config_number(config, "gateway.hello_timeout"),
         .ping_ms = fw_config_number(config, "gateway.ping_interval"),
@@ -182,6 +184,7 @@ fw_gateway_config_t fw_options_gateway(const fw_config_t *config, fw_roles_t rol
     gateway.publish_keys_count =
         fw_config_list(config, "gateway.publish_keys", &gateway.publish_keys);
     gateway.origins_count = fw_config_list(config, "gateway.origins", &gateway.origins);
+    gateway.channels_count = fw_config_list(config, "gateway.channels", &gateway.channels);
     return gateway;
 }
 
@@ -277,6 +280,12 @@ static int check_gateway(const fw_config_t *config, fw_config_error_t *ret_error
         (prefix[0] != '/' || prefix[size - 1] == '/' || strcspn(prefix, "?# {}") != size))
         return refuse(config, "gateway.prefix",
                       "must be empty or begin with '/' and not end with it", ret_error);
+    const char *const *rules = NULL;
+    size_t rules_count = fw_config_list(config, "gateway.channels", &rules);
+    fw_delays_t *delays = NULL;
+    if (fw_delays_new(rules, rules_count, &delays, ret_error) != 0)
+        return -EINVAL;
+    fw_delays_destroy(&delays);
     if (bytes(config, "gateway.ring_bytes_max") > bytes(config, "gateway.rings_bytes_max"))
         return refuse(config, "gateway.ring_bytes_max",
                       "must not be larger than gateway.rings_bytes_max", ret_error);

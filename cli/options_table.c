@@ -212,6 +212,13 @@ static const fw_option_t table[] = {
           "Bytes kept per channel for slow sessions."),
     BYTES("gateway.rings_bytes_max", "256MiB", MIB, 1024 * GIB,
           "Bytes kept for slow sessions per shard."),
+    BYTES("gateway.control_bytes_max", "64MiB", MIB, 64 * GIB,
+          "The gateway's own messages that wait for slow sessions of a shard; beyond, new sessions "
+          "are refused with 503."),
+    LIST("gateway.channels",
+         "Rules for channels, the first that matches counts: <pattern> [max_delay_ms=N], for "
+         "example room:* max_delay_ms=5: their events may wait so long (at most 1,000), so that "
+         "several share one write."),
     DURATION("gateway.linger", "1m", 0, HOUR,
              "A channel that nobody shows any more is kept for so long."),
     DURATION("gateway.hello_timeout", "5s", 100, MINUTE, "For the client's fw.hello."),

@@ -34,7 +34,8 @@ struct fw_channel {
     uint32_t unsettled; /* subscriptions that wait for a decision */
     bool needy_listed : 1;
     bool idle_listed : 1;
-    bool touched : 1; /* in the hub's list of those that grew */
+    bool touched : 1;  /* in the hub's list of those that grew */
+    uint16_t delay_ms; /* its listeners are told at ticks so far apart; 0 = at once */
     uint8_t name_size;
     char name[];
 };

@@ -13,6 +13,7 @@
 
 #include <rhonabwy.h>
 
+#include "gateway/delays.h"
 #include "gateway/limits.h"
 #include "gateway/listener.h"
 #include "gateway/shard.h"
@@ -104,6 +105,18 @@ static int check(const fw_gateway_config_t *config)
     return texts && numbers && times ? 0 : -EINVAL;
 }
 
+static int check_rules(const fw_gateway_config_t *config)
+{
+    fw_delays_t *delays = NULL;
+    fw_config_error_t error;
+    int result = fw_delays_new(config->channels, config->channels_count, &delays, &error);
+    if (result != 0)
+        fw_log(FW_LOG_ERROR, "a rule of channels cannot be understood",
+               FW_KV_TEXT("reason", error.text));
+    fw_delays_destroy(&delays);
+    return result;
+}
+
 /* As many descriptors as are needed and no more: libwebsockets goes through the whole table, sized
  * by this limit, at every close. Returns the sessions per shard that fit. */
 static uint32_t fit_descriptors(const fw_gateway_config_t *config)
@@ -193,6 +206,8 @@ int fw_gateway_start(const fw_gateway_config_t *config, fw_metrics_t *metrics, f
                      fw_gateway_t **ret_gateway)
 {
     int result = check(config);
+    if (result == 0)
+        result = check_rules(config);
     if (result != 0)
         return result;
     fw_gateway_t *self = fw_alloc(1, sizeof *self);

@@ -27,11 +27,13 @@ typedef struct {
     bool anonymous;        /* sessions without a token may use /ws */
     uint32_t sessions_max; /* per shard */
     uint32_t channels_per_session_max;
-    uint32_t message_bytes_max;    /* one inbound WebSocket message */
-    uint32_t ring_events_max;      /* per channel */
-    size_t ring_bytes_max;         /* per channel */
-    size_t rings_bytes_max;        /* all channels of a shard */
-    size_t control_bytes_max;      /* messages that wait for slow sessions of a shard */
+    uint32_t message_bytes_max;  /* one inbound WebSocket message */
+    uint32_t ring_events_max;    /* per channel */
+    size_t ring_bytes_max;       /* per channel */
+    size_t rings_bytes_max;      /* all channels of a shard */
+    size_t control_bytes_max;    /* messages that wait for slow sessions of a shard */
+    const char *const *channels; /* rules, see delays.h */
+    size_t channels_count;
     int64_t linger_ms;             /* a channel nobody shows is kept for so long */
     int64_t hello_ms;              /* deadline for fw.hello */
     int64_t ping_ms;               /* between pings */

@@ -129,6 +129,9 @@ static void init_links(fw_gateway_metrics_t *self, fw_metrics_t *registry)
                                       "Channels with a ring in some shard.", "");
     self->ring_bytes = fw_metrics_gauge(registry, "freshwire_ring_bytes",
                                         "Memory of the rings of all shards.", "");
+    self->control_bytes =
+        fw_metrics_gauge(registry, "freshwire_control_bytes",
+                         "Memory of the gateway's own messages that wait for slow sessions.", "");
     self->uplink_connected = fw_metrics_gauge(registry, "freshwire_uplink_connected",
                                               "Shards whose links to the broker are up.", "");
     const char *replays = "freshwire_replays_total";

@@ -48,6 +48,7 @@ typedef struct {
     fw_gauge_t *subscriptions;
     fw_gauge_t *channels;
     fw_gauge_t *ring_bytes;
+    fw_gauge_t *control_bytes;
     fw_gauge_t *uplink_connected;
     fw_counter_t *opened_open;
     fw_counter_t *opened_refused;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "gateway/pacer.h"
 #include "gateway/registry.h"
 #include "gateway/topics.h"
 #include "runtime/alloc.h"
@@ -24,6 +25,7 @@ struct fw_hub {
     fw_channel_t **touched; /* grew since the last flush */
     size_t touched_count;
     size_t touched_capacity;
+    fw_pacer_t pacer;      /* grew, and wait for their tick */
     fw_session_t **marked; /* to be flushed; NULL where a session has gone */
     size_t marked_first;
     size_t marked_end;
@@ -87,6 +89,8 @@ static void forget_channel(fw_hub_t *self, fw_channel_t *channel)
     for (size_t i = 0; channel->touched && i < self->touched_count; i++)
         if (self->touched[i] == channel)
             self->touched[i] = NULL;
+    if (channel->touched && channel->delay_ms > 0)
+        fw_pacer_forget(&self->pacer, channel);
     self->counts.rings_bytes -= fw_sync_bytes(&channel->sync);
     fw_topics_release(self->topics, fw_channel_name(channel));
     fw_registry_remove(self->channels, channel);
@@ -107,6 +111,7 @@ void fw_hub_destroy(fw_hub_t **self_p)
     fw_registry_destroy(&self->channels);
     fw_topics_destroy(&self->topics);
     free(self->touched);
+    fw_pacer_clear(&self->pacer);
     free(self->marked);
     free(self);
     *self_p = NULL;
@@ -188,15 +193,32 @@ size_t fw_hub_marked(fw_hub_t *self)
     return self->marked_end - self->marked_first;
 }
 
+int64_t fw_hub_pace(fw_hub_t *self, int64_t now_ms)
+{
+    fw_channel_t *channel;
+    if (self->pacer.count == 0)
+        return 0;
+    (void)fw_pacer_next_ms(&self->pacer, now_ms);
+    while ((channel = fw_pacer_take(&self->pacer, now_ms)) != NULL) {
+        channel->touched = false;
+        pass_on(self, channel);
+    }
+    return fw_pacer_next_ms(&self->pacer, now_ms);
+}
+
 static void touch(fw_hub_t *self, fw_channel_t *channel)
 {
     if (channel->touched)
         return;
+    channel->touched = true;
+    if (channel->delay_ms > 0) {
+        fw_pacer_add(&self->pacer, channel);
+        return;
+    }
     if (self->touched_count == self->touched_capacity) {
         self->touched_capacity = self->touched_capacity ? self->touched_capacity * 2 : 16;
         self->touched = fw_realloc(self->touched, self->touched_capacity, sizeof(fw_channel_t *));
     }
-    channel->touched = true;
     self->touched[self->touched_count++] = channel;
 }
 
@@ -334,6 +356,8 @@ static fw_channel_t *open_channel(fw_hub_t *self, fw_text_t name)
     }
     assert(fw_channel_kind(name) != FW_CHANNEL_INVALID);
     channel = fw_channel_new(name, ++self->last_serial);
+    if (self->limits.delays)
+        channel->delay_ms = fw_delays_find(self->limits.delays, name);
     fw_registry_add(self->channels, channel);
     self->counts.channels++;
     channel->fence = fw_topics_hold(self->topics, name);

@@ -7,12 +7,14 @@
  * oldest events. */
 #pragma once
 
+#include "gateway/delays.h"
 #include "gateway/session.h"
 
 typedef struct {
     fw_ring_limits_t ring;
     size_t rings_bytes_max;
     int64_t linger_ms;
+    const fw_delays_t *delays;    /* NULL = none; outlives the hub */
     uint32_t ping_ms;             /* told in fw.welcome */
     uint32_t reconnect_window_ms; /* told in fw.welcome */
 } fw_hub_limits_t;
@@ -58,6 +60,10 @@ void fw_hub_mark(fw_hub_t *self, fw_session_t *session);
 fw_session_t *fw_hub_next_marked(fw_hub_t *self);
 /* How many are waiting to be flushed, after what grew was passed on to its listeners. */
 size_t fw_hub_marked(fw_hub_t *self);
+
+/* Passes on what grew in channels whose tick has come. Returns when the next one comes; 0 when
+ * nothing waits for it. */
+int64_t fw_hub_pace(fw_hub_t *self, int64_t now_ms);
 
 /* The broker. */
 /* NULL when nobody here listens to it. */

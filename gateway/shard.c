@@ -244,6 +244,16 @@ void fw_shard_report_link(fw_shard_t *self, bool connected)
     fw_gauge_add(self->metrics.uplink_connected, connected ? 1 : -1);
 }
 
+/* Only slow sessions have any for long, so that looking once in a while is enough. */
+static void count_control(fw_shard_t *self)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < self->sessions; i++)
+        bytes += self->all[i]->control_capacity;
+    fw_gauge_add(self->metrics.control_bytes, (int64_t)(bytes - self->control_bytes));
+    self->control_bytes = bytes;
+}
+
 void fw_shard_ticked(uv_timer_t *timer)
 {
     fw_shard_t *self = timer->data;
@@ -258,6 +268,7 @@ void fw_shard_ticked(uv_timer_t *timer)
     if (now_ms - self->ticked_ms < SLOW_TICK_MS)
         return;
     self->ticked_ms = now_ms;
+    count_control(self);
     fw_hub_tick(self->hub, now_ms);
     fw_hub_audit(self->hub, AUDIT_SECONDS);
 }
@@ -285,10 +296,30 @@ static void idled(uv_idle_t *idle)
     (void)idle;
 }
 
+/* The prepare handle of the same turn does it. */
+void fw_shard_paced(uv_timer_t *timer)
+{
+    fw_shard_t *self = timer->data;
+    self->pacer_ms = 0;
+}
+
+static void pace(fw_shard_t *self, int64_t now_ms)
+{
+    int64_t next_ms = fw_hub_pace(self->hub, now_ms);
+    if (next_ms == 0 || (self->pacer_ms != 0 && self->pacer_ms <= next_ms))
+        return;
+    self->pacer_ms = next_ms;
+    uv_update_time(&self->loop);
+    (void)uv_timer_start(&self->pacer, fw_shard_paced, (uint64_t)(next_ms - now_ms), 0);
+}
+
 void fw_shard_prepared(uv_prepare_t *prepare)
 {
     fw_shard_t *self = prepare->data;
-    bool more = fw_uplink_turn(self->uplink, fw_clock_ms());
+    int64_t now_ms = fw_clock_ms();
+    bool more = fw_uplink_turn(self->uplink, now_ms);
+    if (self->delays)
+        pace(self, now_ms);
     flush(self);
     obey(self);
     if (more)

@@ -33,6 +33,9 @@ struct fw_shard {
     uv_poll_t abort;
     uv_timer_t ticker;
     uv_prepare_t prepare;
+    uv_timer_t pacer;
+    int64_t pacer_ms; /* when it fires; 0 = stopped */
+    fw_delays_t *delays;
     uv_idle_t idle; /* active: the loop must not sleep */
     fw_wakeup_t *pipe_wakeup;
     struct lws_context *lws;
@@ -98,6 +101,7 @@ int64_t fw_shard_wall_s(void);
 int fw_shard_called_back(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                          size_t size);
 void fw_shard_ticked(uv_timer_t *timer);
+void fw_shard_paced(uv_timer_t *timer);
 void fw_shard_prepared(uv_prepare_t *prepare);
 void fw_shard_report(fw_shard_t *self);
 void fw_shard_report_link(fw_shard_t *self, bool connected);

@@ -70,6 +70,8 @@ static int start_handles(fw_shard_t *self)
     if (result == 0)
         result = uv_timer_init(&self->loop, &self->ticker);
     if (result == 0)
+        result = uv_timer_init(&self->loop, &self->pacer);
+    if (result == 0)
         result = uv_prepare_init(&self->loop, &self->prepare);
     if (result == 0)
         result = uv_idle_init(&self->loop, &self->idle);
@@ -80,6 +82,7 @@ static int start_handles(fw_shard_t *self)
     self->listener.data = self;
     self->abort.data = self;
     self->ticker.data = self;
+    self->pacer.data = self;
     self->prepare.data = self;
     result = uv_poll_start(&self->listener, UV_READABLE, fw_accept_ready);
     if (result == 0)
@@ -110,10 +113,18 @@ static int start_uplink(fw_shard_t *self, int64_t now_ms)
 static void build(fw_shard_t *self, int64_t now_ms)
 {
     const fw_gateway_config_t *config = self->config;
+    fw_config_error_t error;
+    if (config->channels_count > 0) {
+        /* The gateway has checked them. */
+        int result = fw_delays_new(config->channels, config->channels_count, &self->delays, &error);
+        assert(result == 0);
+        (void)result;
+    }
     fw_hub_limits_t limits = {
         .ring = {config->ring_events_max, config->ring_bytes_max},
         .rings_bytes_max = config->rings_bytes_max,
         .linger_ms = config->linger_ms,
+        .delays = self->delays,
         .ping_ms = (uint32_t)config->ping_ms,
         .reconnect_window_ms = config->reconnect_window_ms,
     };
@@ -169,6 +180,7 @@ static void tear_down(fw_shard_t *self)
     close_handle((uv_handle_t *)&self->listener);
     close_handle((uv_handle_t *)&self->abort);
     close_handle((uv_handle_t *)&self->ticker);
+    close_handle((uv_handle_t *)&self->pacer);
     close_handle((uv_handle_t *)&self->prepare);
     close_handle((uv_handle_t *)&self->idle);
     fw_uplink_destroy(&self->uplink);
@@ -191,8 +203,10 @@ static void tear_down(fw_shard_t *self)
         fw_gauge_add(self->metrics.subscriptions, -(int64_t)self->reported.subscriptions);
         fw_gauge_add(self->metrics.channels, -(int64_t)self->reported.channels);
         fw_gauge_add(self->metrics.ring_bytes, -(int64_t)self->reported.rings_bytes);
+        fw_gauge_add(self->metrics.control_bytes, -(int64_t)self->control_bytes);
     }
     fw_hub_destroy(&self->hub);
+    fw_delays_destroy(&self->delays);
     fw_shard_auth_end(self);
     fw_wheel_destroy(&self->wheel);
     for (int i = 0; i < FW_ENCODINGS; i++) {
