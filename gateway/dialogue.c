@@ -119,6 +119,8 @@ fw_close_t fw_dialogue_open(const fw_dialogue_t *self, fw_session_t *session,
     if (origin.size > FW_ORIGIN_SIZE_MAX || !fw_utf8_printable(origin))
         return close_with(FW_CLOSE_BAD_REQUEST, "origin is not a text of at most 128 bytes");
     fw_session_set_origin(session, opening->origin);
+    if (opening->token_refused)
+        return fw_dialogue_refuse_token(self, opening->door, opening->token_refused);
     if (opening->token.size > 0) {
         fw_close_t refused =
             fw_dialogue_authenticate(self, session, opening->door, opening->token, wall_s);

@@ -26,9 +26,10 @@ typedef struct {
 typedef struct {
     fw_route_t route;
     fw_subprotocol_t subprotocol;
-    fw_door_t door;   /* where the token was */
-    fw_text_t token;  /* of the URL, a header or a cookie; empty when there is none */
-    fw_text_t origin; /* name of the tab, of the URL; empty when there is none */
+    fw_door_t door;            /* where the token was */
+    fw_text_t token;           /* of the URL, a header or a cookie; empty when there is none */
+    const char *token_refused; /* static: why it is not even looked at; NULL = it is */
+    fw_text_t origin;          /* name of the tab, of the URL; empty when there is none */
     /* Of server-sent events. */
     bool unnamed;              /* blocks without names */
     bool resumes;              /* last_id was given */

@@ -40,6 +40,13 @@ fw_close_t fw_dialogue_authenticate(const fw_dialogue_t *self, fw_session_t *ses
     return refused;
 }
 
+fw_close_t fw_dialogue_refuse_token(const fw_dialogue_t *self, fw_door_t door, const char *reason)
+{
+    if (self->judged)
+        self->judged(self->judged_context, door, -EACCES);
+    return close_with(FW_CLOSE_TOKEN_REFUSED, reason);
+}
+
 void fw_dialogue_refuse(const fw_dialogue_t *self, fw_session_t *session,
                         const fw_server_error_t *error)
 {

@@ -12,6 +12,9 @@ fw_close_t fw_dialogue_authenticate(const fw_dialogue_t *self, fw_session_t *ses
                                     fw_door_t door, fw_text_t token, int64_t wall_s)
     __attribute__((warn_unused_result));
 
+/* Why a session is closed whose token is not even looked at. */
+fw_close_t fw_dialogue_refuse_token(const fw_dialogue_t *self, fw_door_t door, const char *reason);
+
 /* fw.refresh: takes the token in place of the old one, or tells why not, and the old one holds. */
 fw_close_t fw_dialogue_refresh(const fw_dialogue_t *self, fw_session_t *session,
                                const fw_client_message_t *message, int64_t now_ms, int64_t wall_s)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "gateway/cookie.h"
 #include "gateway/dialogue_token.h"
 #include "runtime/clock.h"
 
@@ -42,6 +43,64 @@ void fw_shard_auth_rules(fw_shard_t *self, const fw_token_rules_t *rules)
 void fw_shard_auth_end(fw_shard_t *self)
 {
     fw_auth_destroy(&self->auth);
+}
+
+/* A browser says where a page is from that opens a WebSocket; it says so too of a page that reads a
+ * stream of events, unless that is our own. */
+static bool is_from_our_page(const fw_shard_t *self, struct lws *wsi)
+{
+    static const char name[] = "sec-fetch-site:";
+    char text[512];
+    bool fits = true;
+    fw_text_t origin = fw_http_header(wsi, WSI_TOKEN_ORIGIN, text, sizeof text, &fits);
+    if (origin.size > 0)
+        return fits && self->config->origins_count > 0 &&
+               fw_route_origin_allowed(self->config->origins, self->config->origins_count, origin);
+    int size = lws_hdr_custom_copy(wsi, text, (int)sizeof text, name, sizeof name - 1);
+    return size > 0 && strcmp(text, "same-origin") == 0;
+}
+
+/* The cookie that may hold a token, for who allowed it to and only where we know the page. */
+static void find_in_cookie(const fw_shard_t *self, struct lws *wsi, char *buffer,
+                           fw_opening_t *opening)
+{
+    char header[FW_HEADERS_BYTES_MAX];
+    bool fits = true;
+    fw_text_t name = fw_text(fw_token_rules_cookie(self->token_rules));
+    fw_text_t value = FW_TEXT_NONE;
+    if (name.size == 0)
+        return;
+    int result = fw_cookie_find(
+        fw_http_header(wsi, WSI_TOKEN_HTTP_COOKIE, header, sizeof header, &fits), name, &value);
+    if (result != -ENOENT)
+        opening->door = FW_DOOR_COOKIE;
+    if (result == -EEXIST)
+        opening->token_refused = "there are several cookies of that name";
+    else if (result == 0 && !is_from_our_page(self, wsi))
+        opening->token_refused = "a cookie is only believed with an Origin that is allowed";
+    else if (result == 0 && value.size > FW_TOKEN_SIZE_MAX)
+        opening->token_refused = "token is too long";
+    else if (result == 0)
+        opening->token = (fw_text_t){memcpy(buffer, value.text, value.size), value.size};
+    explicit_bzero(header, sizeof header);
+}
+
+void fw_shard_find_token(const fw_shard_t *self, struct lws *wsi, char buffer[FW_TOKEN_BUFFER_SIZE],
+                         fw_opening_t *opening)
+{
+    bool fits = true;
+    opening->door = FW_DOOR_HEADER;
+    opening->token = fw_route_bearer(
+        fw_http_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, buffer, FW_TOKEN_BUFFER_SIZE, &fits));
+    /* One that is too long is not the same as none. */
+    if (!fits)
+        opening->token_refused = "token is too long";
+    if (!fits || opening->token.size > 0)
+        return;
+    opening->door = FW_DOOR_QUERY;
+    opening->token = fw_http_argument(wsi, "token", buffer, FW_TOKEN_BUFFER_SIZE);
+    if (opening->token.size == 0)
+        find_in_cookie(self, wsi, buffer, opening);
 }
 
 int64_t fw_shard_token_due_ms(const fw_shard_t *self, const fw_session_t *session, int64_t now_ms)

@@ -5,12 +5,20 @@
 
 #include "gateway/shard_internal.h"
 
+/* With room for one byte too many, and "Bearer ". */
+enum { FW_TOKEN_BUFFER_SIZE = FW_TOKEN_SIZE_MAX + 16 };
+
 /* Before the first session, and after the last one. */
 void fw_shard_auth_begin(fw_shard_t *self);
 void fw_shard_auth_end(fw_shard_t *self);
 /* Other rules, from a reload; they must live until the next ones, or the end. Sessions keep the
  * claims that they have. */
 void fw_shard_auth_rules(fw_shard_t *self, const fw_token_rules_t *rules);
+
+/* The token of a request's header, URL or cookie, if there is one: copied to buffer, which the
+ * opening borrows from and the caller overwrites afterwards. */
+void fw_shard_find_token(const fw_shard_t *self, struct lws *wsi, char buffer[FW_TOKEN_BUFFER_SIZE],
+                         fw_opening_t *opening);
 
 /* When the session's token is next of interest, on the loop's clock; INT64_MAX = never. */
 int64_t fw_shard_token_due_ms(const fw_shard_t *self, const fw_session_t *session, int64_t now_ms);

@@ -14,8 +14,7 @@ enum { MESSAGE_CAPACITY_MIN = 512, WRITES_PER_CALLBACK = 8 };
 
 struct fw_arrival {
     fw_opening_t opening; /* borrows from the texts */
-    char token[FW_TOKEN_SIZE_MAX + 1];
-    char authorization[FW_TOKEN_SIZE_MAX + 16];
+    char token[FW_TOKEN_BUFFER_SIZE];
     char origin[FW_ORIGIN_SIZE_MAX + 2];
     char offered[128];
     char first[FW_SUBPROTOCOL_SIZE_MAX + 1];
@@ -35,16 +34,7 @@ fw_opening_t *fw_ws_arrive(fw_shard_t *self, struct lws *wsi)
     opening->subprotocol = fw_route_subprotocol(
         fw_http_header(wsi, WSI_TOKEN_PROTOCOL, arrival->offered, sizeof arrival->offered, &fits),
         arrival->first);
-    fits = true;
-    opening->token =
-        fw_route_bearer(fw_http_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, arrival->authorization,
-                                       sizeof arrival->authorization, &fits));
-    /* One that is too long is not the same as none. */
-    if (!fits)
-        opening->token = FW_TEXT("too long");
-    opening->door = opening->token.size > 0 ? FW_DOOR_HEADER : FW_DOOR_QUERY;
-    if (opening->token.size == 0)
-        opening->token = fw_http_argument(wsi, "token", arrival->token, sizeof arrival->token);
+    fw_shard_find_token(self, wsi, arrival->token, opening);
     opening->origin = fw_http_argument(wsi, "origin", arrival->origin, sizeof arrival->origin);
     connection->endpoint = (uint8_t)opening->route.endpoint;
     if (opening->route.room.size > 0)

@@ -409,6 +409,33 @@ static void a_token_is_not_replaced_by_one_that_is_refused(void **state)
     stage_end(&stage);
 }
 
+static int last_verdicts[FW_DOORS];
+
+static void note_verdict(void *context, fw_door_t door, int result)
+{
+    (void)context;
+    last_verdicts[door] = result;
+}
+
+static void a_token_that_cannot_be_looked_at_is_refused(void **state)
+{
+    (void)state;
+    stage_t stage = stage_new();
+    stage.dialogue.judged = note_verdict;
+    fw_opening_t opening = {.route = fw_route_parse(FW_TEXT_NONE, FW_TEXT("/ws")),
+                            .subprotocol = FW_SUBPROTOCOL_OURS,
+                            .door = FW_DOOR_COOKIE,
+                            .token = FW_TEXT_NONE,
+                            .token_refused = "why not",
+                            .origin = FW_TEXT_NONE};
+    stage.session = scene_session(&stage.scene);
+    fw_close_t result = fw_dialogue_open(&stage.dialogue, stage.session, &opening, 0, WALL);
+    assert_int_equal(result.code, FW_CLOSE_TOKEN_REFUSED);
+    assert_string_equal(result.reason, "why not");
+    assert_int_equal(last_verdicts[FW_DOOR_COOKIE], -EACCES);
+    stage_end(&stage);
+}
+
 static void an_anonymous_session_does_not_become_somebody(void **state)
 {
     (void)state;
@@ -464,14 +491,6 @@ static void tokens_that_come_too_fast_end_the_session(void **state)
     stage_end(&stage);
 }
 
-static int last_verdicts[FW_DOORS];
-
-static void note_verdict(void *context, fw_door_t door, int result)
-{
-    (void)context;
-    last_verdicts[door] = result;
-}
-
 static void every_token_is_reported_with_its_door(void **state)
 {
     (void)state;
@@ -507,6 +526,7 @@ int main(void)
         cmocka_unit_test(a_subscription_asked_for_before_the_welcome_is_answered_after_it),
         cmocka_unit_test(a_bad_origin_is_refused),
         cmocka_unit_test(a_token_is_not_replaced_by_one_that_is_refused),
+        cmocka_unit_test(a_token_that_cannot_be_looked_at_is_refused),
         cmocka_unit_test(an_anonymous_session_does_not_become_somebody),
         cmocka_unit_test(a_new_token_takes_the_place_of_the_old_one),
         cmocka_unit_test(tokens_that_come_too_fast_end_the_session),
