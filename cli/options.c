@@ -8,6 +8,7 @@
 
 #include "cli/link_security.h"
 #include "cli/options_tokens.h"
+#include "gateway/address.h"
 #include "gateway/delays.h"
 #include "workers/redis_url.h"
 
@@ -154,6 +155,14 @@ static int64_t drain_ms(const fw_config_t *config, fw_roles_t roles, const char 
     return roles == FW_ROLE_ALL && by_default ? 0 : fw_config_number(config, path);
 }
 
+static fw_proxy_protocol_t proxy_protocol(const fw_config_t *config)
+{
+    const char *version = fw_config_text(config, "gateway.proxy_protocol");
+    if (strcmp(version, "v1") == 0)
+        return FW_PROXY_V1;
+    return strcmp(version, "v2") == 0 ? FW_PROXY_V2 : FW_PROXY_OFF;
+}
+
 fw_gateway_config_t fw_options_gateway(const fw_config_t *config, fw_roles_t roles,
                                        const fw_endpoints_t *connect)
 {
@@ -164,6 +173,15 @@ fw_gateway_config_t fw_options_gateway(const fw_config_t *config, fw_roles_t rol
         .control_endpoint = connect->control,
         .publish_endpoint = connect->publish,
         .shards = number32(config, "gateway.shards"),
+        .tls_certificate = fw_config_text(config, "gateway.tls.certificate"),
+        .tls_key = fw_config_text(config, "gateway.tls.key"),
+        .proxy_protocol = proxy_protocol(config),
+        .accepts_per_second = number32(config, "gateway.accepts_per_second"),
+        .half_open_max = number32(config, "gateway.half_open_max"),
+        .sessions_per_user_max = number32(config, "gateway.sessions_per_user_max"),
+        .sessions_per_address_max = number32(config, "gateway.sessions_per_address_max"),
+        .request_ms = fw_config_number(config, "gateway.request_timeout"),
+        .body_ms = fw_config_number(config, "gateway.body_timeout"),
         .tokens = fw_options_tokens(config),
         .anonymous = fw_config_bool(config, "gateway.anonymous"),
         .sessions_max = number32(config, "gateway.sessions_max"),
@@ -183,6 +201,8 @@ fw_gateway_config_t fw_options_gateway(const fw_config_t *config, fw_roles_t rol
     };
     gateway.publish_keys_count =
         fw_config_list(config, "gateway.publish_keys", &gateway.publish_keys);
+    gateway.trusted_proxies_count =
+        fw_config_list(config, "gateway.trusted_proxies", &gateway.trusted_proxies);
     gateway.origins_count = fw_config_list(config, "gateway.origins", &gateway.origins);
     gateway.channels_count = fw_config_list(config, "gateway.channels", &gateway.channels);
     return gateway;
@@ -280,6 +300,20 @@ static int check_gateway(const fw_config_t *config, fw_config_error_t *ret_error
         (prefix[0] != '/' || prefix[size - 1] == '/' || strcspn(prefix, "?# {}") != size))
         return refuse(config, "gateway.prefix",
                       "must be empty or begin with '/' and not end with it", ret_error);
+    if (!*fw_config_text(config, "gateway.tls.certificate") !=
+        !*fw_config_text(config, "gateway.tls.key"))
+        return refuse(config, "gateway.tls.key",
+                      "is needed with gateway.tls.certificate, and only "
+                      "then",
+                      ret_error);
+    const char *const *proxies = NULL;
+    size_t proxies_count = fw_config_list(config, "gateway.trusted_proxies", &proxies);
+    for (size_t i = 0; i < proxies_count; i++) {
+        fw_address_range_t range;
+        if (fw_address_range_parse(fw_text(proxies[i]), &range) != 0)
+            return refuse(config, "gateway.trusted_proxies",
+                          "must be addresses or ranges, for example 10.0.0.0/8", ret_error);
+    }
     const char *const *rules = NULL;
     size_t rules_count = fw_config_list(config, "gateway.channels", &rules);
     fw_delays_t *delays = NULL;

@@ -3,6 +3,8 @@
  */
 #include "cli/options.h"
 
+#include "gateway/limits.h"
+
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
@@ -165,6 +167,29 @@ static const fw_option_t table[] = {
          "Public address of WebSockets and POST /v1/events; port 0 takes a free one, 0.0.0.0:8080 "
          "is every address."),
     TEXT("gateway.prefix", "", "Put before every public path, for example /api for /api/ws."),
+    TEXT("gateway.tls.certificate", "",
+         "PEM file with the certificate of the public listener and those that lead to its issuer; "
+         "empty: no TLS. Read again when it changes, and by SIGHUP."),
+    TEXT("gateway.tls.key", "", "PEM file with the certificate's key, not encrypted."),
+    CHOICE("gateway.proxy_protocol", "off", "off|v1|v2",
+           "Every connection begins with a PROXY header of this version, which tells the client's "
+           "address; one without it is refused."),
+    LIST("gateway.trusted_proxies",
+         "Address ranges of proxies whose X-Forwarded-For is believed, for example 10.0.0.0/8; "
+         "none: nobody's."),
+    NUMBER("gateway.accepts_per_second", "2000", 0, FW_ACCEPTS_PER_SECOND_MAX,
+           "Connections accepted per second and shard; beyond, they wait. 0: no limit."),
+    NUMBER("gateway.half_open_max", "768", 1, FW_CONNECTIONS_SPARE,
+           "Connections per shard that have not brought a request; beyond, the oldest is cut."),
+    NUMBER("gateway.sessions_per_user_max", "1000", 0, 1000000,
+           "Sessions of one user per shard; beyond, close 4290. 0: no limit."),
+    NUMBER("gateway.sessions_per_address_max", "1000", 0, 1000000,
+           "Sessions of one public IPv4 address or IPv6 /64 per shard; beyond, close 4290. 0: no "
+           "limit."),
+    DURATION("gateway.request_timeout", "10s", 100, 10 * MINUTE,
+             "For the head of a request, TLS included; then the connection is cut."),
+    DURATION("gateway.body_timeout", "30s", 100, 10 * MINUTE,
+             "For the body of a request; then the connection is cut."),
     NUMBER("gateway.shards", "1", 1, 32,
            "Threads, each with its own sessions; about one per CPU core."),
     SECRET("gateway.jwt.secret", "",

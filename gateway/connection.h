@@ -5,7 +5,9 @@
 
 #include <libwebsockets.h>
 
+#include "gateway/address.h"
 #include "gateway/dialogue.h"
+#include "gateway/frame_check.h"
 
 /* What a session's timer stands for. */
 typedef enum {
@@ -18,6 +20,7 @@ typedef enum {
 
 typedef struct fw_post fw_post_t;
 typedef struct fw_arrival fw_arrival_t;
+typedef struct fw_guest fw_guest_t;
 
 /* What is only there until a session begins, or for ever on a connection that has none. */
 typedef struct {
@@ -36,8 +39,7 @@ typedef struct {
     uint8_t bytes[];
 } fw_assembly_t;
 
-/* One TCP connection as far as we need it beside libwebsockets: made when its first request has
- * been read. Kept small, as the session is. */
+/* One TCP connection as far as we need it beside libwebsockets. Kept small, as the session is. */
 typedef struct {
     struct lws *wsi;
     fw_session_t *session;    /* NULL before the upgrade */
@@ -45,12 +47,22 @@ typedef struct {
     fw_assembly_t *assembly;  /* NULL when no message is under way */
     char *room;               /* of the path, until the session has greeted */
     const char *close_reason; /* static */
-    uint16_t close_code;      /* pending or sent; 0 = none */
-    uint8_t endpoint;         /* fw_endpoint_t */
-    uint8_t padding;          /* of server-sent events: KiB after each piece */
-    bool asked : 1;           /* a request was understood */
-    bool websocket : 1;       /* counted in websockets */
+    fw_guest_t *guest;        /* the deadline of its request; NULL when there is none */
+    fw_close_t broken;        /* the rule of the wire that its client broke */
+    fw_frame_check_t check;   /* where its client is in its frames */
+    fw_address_t address;     /* of the client, as far as it is known */
+    int fd;
+    uint16_t close_code; /* pending or sent; 0 = none */
+    uint8_t endpoint;    /* fw_endpoint_t */
+    uint8_t padding;     /* of server-sent events: KiB after each piece */
+    bool asked : 1;      /* a request was understood */
+    bool websocket : 1;  /* counted in websockets */
     bool close_sent : 1;
+    bool watched : 1;         /* something was seen of what its client sends */
+    bool head_read : 1;       /* the head of its request is behind us */
+    bool address_counted : 1; /* in the tallies of the door */
+    bool user_counted : 1;
+    uint8_t head_matched; /* how much of the end of a head came last */
 } fw_connection_t;
 
 struct fw_post {

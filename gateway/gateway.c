@@ -13,6 +13,7 @@
 
 #include <rhonabwy.h>
 
+#include "gateway/address.h"
 #include "gateway/delays.h"
 #include "gateway/limits.h"
 #include "gateway/listener.h"
@@ -72,6 +73,14 @@ fw_gateway_config_t fw_gateway_defaults(void)
                 .jwks_timeout_ms = 3000,
             },
         .anonymous = true,
+        .tls_certificate = "",
+        .tls_key = "",
+        .accepts_per_second = 2000,
+        .half_open_max = 768,
+        .sessions_per_user_max = 1000,
+        .sessions_per_address_max = 1000,
+        .request_ms = 10000,
+        .body_ms = 30000,
         .sessions_max = 16384,
         .channels_per_session_max = 100,
         .message_bytes_max = 64 * 1024,
@@ -102,7 +111,15 @@ static int check(const fw_gateway_config_t *config)
     bool times = config->linger_ms >= 0 && config->hello_ms > 0 && config->ping_ms > 0 &&
                  config->ping_ms <= INT32_MAX && config->pong_ms > 0 &&
                  config->drain_delay_ms >= 0 && config->drain_window_ms >= 0;
-    return texts && numbers && times ? 0 : -EINVAL;
+    bool door = config->tls_certificate && config->tls_key && config->half_open_max >= 1 &&
+                config->half_open_max <= FW_CONNECTIONS_SPARE &&
+                config->accepts_per_second <= FW_ACCEPTS_PER_SECOND_MAX && config->request_ms > 0 &&
+                config->body_ms > 0;
+    for (size_t i = 0; i < config->trusted_proxies_count; i++) {
+        fw_address_range_t range;
+        door = door && fw_address_range_parse(fw_text(config->trusted_proxies[i]), &range) == 0;
+    }
+    return texts && numbers && times && door ? 0 : -EINVAL;
 }
 
 static int check_rules(const fw_gateway_config_t *config)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gateway/proxy_protocol.h"
 #include "gateway/tokens_config.h"
 #include "runtime/health.h"
 #include "runtime/metrics.h"
@@ -34,14 +35,26 @@ typedef struct {
     size_t control_bytes_max;    /* messages that wait for slow sessions of a shard */
     const char *const *channels; /* rules, see delays.h */
     size_t channels_count;
-    int64_t linger_ms;             /* a channel nobody shows is kept for so long */
-    int64_t hello_ms;              /* deadline for fw.hello */
-    int64_t ping_ms;               /* between pings */
-    int64_t pong_ms;               /* then a silent session is closed */
-    int64_t drain_delay_ms;        /* unready, still serving */
-    int64_t drain_window_ms;       /* sessions are closed over this time */
-    uint32_t reconnect_window_ms;  /* told to clients */
-    const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
+    int64_t linger_ms;                  /* a channel nobody shows is kept for so long */
+    int64_t hello_ms;                   /* deadline for fw.hello */
+    int64_t ping_ms;                    /* between pings */
+    int64_t pong_ms;                    /* then a silent session is closed */
+    int64_t drain_delay_ms;             /* unready, still serving */
+    int64_t drain_window_ms;            /* sessions are closed over this time */
+    uint32_t reconnect_window_ms;       /* told to clients */
+    const char *tls_certificate;        /* PEM file of the public listener; "" = no TLS */
+    const char *tls_key;                /* PEM file, not encrypted */
+    fw_proxy_protocol_t proxy_protocol; /* every connection begins with such a header */
+    const char *const
+        *trusted_proxies; /* ranges whose X-Forwarded-For is believed; none = nobody's */
+    size_t trusted_proxies_count;
+    uint32_t accepts_per_second;       /* of a shard; 0 = as fast as they come */
+    uint32_t half_open_max;            /* connections of a shard without a request */
+    uint32_t sessions_per_user_max;    /* in a shard; 0 = no limit */
+    uint32_t sessions_per_address_max; /* likewise; private addresses are not counted */
+    int64_t request_ms;                /* for the head of a request */
+    int64_t body_ms;                   /* for its body */
+    const fw_security_t *security;     /* keys of the links, NULL = none; outlives it */
 } fw_gateway_config_t;
 
 typedef struct fw_gateway fw_gateway_t;

@@ -20,6 +20,12 @@ static const struct {
 
 static const char *const refusals[FW_REFUSED_COUNT] = {
     [FW_REFUSED_CONNECTIONS] = "door=\"accept\",reason=\"connections\"",
+    [FW_REFUSED_HALF_OPEN] = "door=\"accept\",reason=\"half_open\"",
+    [FW_REFUSED_LATE] = "door=\"http\",reason=\"late\"",
+    [FW_REFUSED_PROXY_HEADER] = "door=\"accept\",reason=\"proxy_header\"",
+    [FW_REFUSED_ADDRESS] = "door=\"websocket\",reason=\"address\"",
+    [FW_REFUSED_USER] = "door=\"websocket\",reason=\"user\"",
+    [FW_REFUSED_FRAME] = "door=\"websocket\",reason=\"frame\"",
     [FW_REFUSED_SESSIONS] = "door=\"upgrade\",reason=\"sessions\"",
     [FW_REFUSED_MEMORY] = "door=\"upgrade\",reason=\"memory\"",
     [FW_REFUSED_DRAINING] = "door=\"upgrade\",reason=\"draining\"",
@@ -55,6 +61,9 @@ static void init_sessions(fw_gateway_metrics_t *self, fw_metrics_t *registry)
     }
     self->messages = fw_metrics_counter(registry, "freshwire_client_messages_total",
                                         "Messages that clients sent.", "");
+    self->accepts_paced =
+        fw_metrics_counter(registry, "freshwire_accepts_paced_total",
+                           "Times that connections had to wait to be accepted.", "");
     for (size_t i = 0; i < FW_REFUSED_COUNT; i++) {
         self->refused[i] =
             fw_metrics_counter(registry, "freshwire_refused_total",

@@ -9,7 +9,13 @@
 
 /* Why something from outside was refused: door and reason of freshwire_refused_total. */
 typedef enum {
-    FW_REFUSED_CONNECTIONS, /* accepted and closed at once: too many connections */
+    FW_REFUSED_CONNECTIONS,  /* accepted and closed at once: too many connections */
+    FW_REFUSED_HALF_OPEN,    /* cut for a newer one, having waited longest without a request */
+    FW_REFUSED_LATE,         /* cut: its request did not come in time */
+    FW_REFUSED_PROXY_HEADER, /* cut: it did not begin with the header of a proxy */
+    FW_REFUSED_ADDRESS,      /* too many sessions of one address */
+    FW_REFUSED_USER,         /* too many sessions of one user */
+    FW_REFUSED_FRAME,        /* a client broke a rule of the wire */
     FW_REFUSED_SESSIONS,
     FW_REFUSED_MEMORY, /* rings or waiting messages of a shard are at their limit */
     FW_REFUSED_DRAINING,
@@ -60,6 +66,7 @@ typedef struct {
     fw_counter_t *writes;
     fw_counter_t *written_bytes;
     fw_counter_t *messages;
+    fw_counter_t *accepts_paced;
     fw_counter_t *resets[FW_RESETS];
     fw_counter_t *replays_complete;
     fw_counter_t *replays_reset;

@@ -2,6 +2,7 @@
  * All work of a turn is done in the prepare handle, right before the loop would sleep: broker, then
  * sessions. Callbacks of libwebsockets only change state and mark sessions. */
 #include "gateway/shard_internal.h"
+#include "gateway/shard_watch.h"
 
 #include <stdlib.h>
 
@@ -52,6 +53,7 @@ fw_connection_t *fw_connection_of(struct lws *wsi)
     if (!connection) {
         connection = fw_alloc(1, sizeof *connection);
         connection->wsi = wsi;
+        connection->fd = -1;
         lws_set_opaque_user_data(wsi, connection);
     }
     return connection;
@@ -66,6 +68,7 @@ static void forget_connection(fw_shard_t *self, struct lws *wsi)
     if (!connection)
         return;
     fw_ws_end(self, connection, FW_DISCONNECT_LOST);
+    fw_door_gone(self, connection);
     fw_session_destroy(&connection->session);
     fw_http_closed(self, connection);
     if (connection->websocket)
@@ -199,6 +202,7 @@ static void flush(fw_shard_t *self)
         return;
     while ((session = fw_hub_next_marked(self->hub)) != NULL) {
         fw_shard_write(self, session);
+        fw_watch_enforce(self, session->connection);
         if (session->overfull)
             fw_shard_close(self, session->connection,
                            (fw_close_t){FW_CLOSE_SLOW, "too many messages are waiting"});
@@ -263,6 +267,7 @@ void fw_shard_ticked(uv_timer_t *timer)
     fw_uplink_tick(self->uplink, now_ms);
     fw_shard_report_link(self, fw_uplink_connected(self->uplink));
     fw_accept_resume(self, now_ms);
+    fw_door_tick(self, now_ms);
     fw_drain_tick(self, now_ms);
     fw_shard_report(self);
     if (now_ms - self->ticked_ms < SLOW_TICK_MS)

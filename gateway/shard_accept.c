@@ -1,9 +1,6 @@
 /* shard_accept.c - how connections reach a shard.   SPDX-License-Identifier: MPL-2.0 */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "gateway/shard_internal.h"
 #include "runtime/clock.h"
@@ -11,19 +8,13 @@
 enum {
     ACCEPTS_PER_TURN = 64,
     ACCEPT_PAUSE_MS = 100, /* without descriptors a listening socket stays readable for ever */
+    PACE_MS = 20,          /* connections that come too fast wait in the kernel's queue */
 };
 
-static void adopt(fw_shard_t *self, int fd)
+static void pause_for(fw_shard_t *self, int64_t ms)
 {
-    static const int on = 1;
-    if (self->connections >= self->sessions_max + FW_CONNECTIONS_SPARE) {
-        fw_shard_refused(self, FW_REFUSED_CONNECTIONS);
-        (void)close(fd);
-        return;
-    }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    /* On failure the library closes the descriptor. */
-    (void)lws_adopt_socket_vhost(self->vhost, fd);
+    (void)uv_poll_stop(&self->listener);
+    self->accept_again_ms = fw_clock_ms() + ms;
 }
 
 void fw_accept_ready(uv_poll_t *poll, int status, int events)
@@ -32,13 +23,20 @@ void fw_accept_ready(uv_poll_t *poll, int status, int events)
     (void)status;
     (void)events;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        int fd = accept4(self->args->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage address;
+        socklen_t size = sizeof address;
+        int fd = accept4(self->args->listen_fd, (struct sockaddr *)&address, &size,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            adopt(self, fd);
+            fw_door_arrive(self, fd, (const struct sockaddr *)&address);
+            if (!fw_door_accepts(self, fw_clock_ms())) {
+                fw_counter_add(self->metrics.accepts_paced, 1);
+                pause_for(self, PACE_MS);
+                return;
+            }
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             fw_shard_refused(self, FW_REFUSED_CONNECTIONS);
-            (void)uv_poll_stop(&self->listener);
-            self->accept_again_ms = fw_clock_ms() + ACCEPT_PAUSE_MS;
+            pause_for(self, ACCEPT_PAUSE_MS);
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
             return;

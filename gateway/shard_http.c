@@ -140,6 +140,7 @@ int fw_http_upgrade(fw_shard_t *self, struct lws *wsi)
     if (connection->asked)
         return -1;
     connection->asked = true;
+    fw_door_asked(self, wsi);
     /* After an Upgrade header that it does not know the library has answered and dropped all
      * headers, and calls this all the same, with a dangling pointer (CVE-2025-11677): without the
      * header there is nothing to do but leave. */
@@ -349,6 +350,7 @@ int fw_http_request(fw_shard_t *self, struct lws *wsi, fw_text_t path)
     if (connection->asked)
         return -1;
     connection->asked = true;
+    fw_door_asked(self, wsi);
     if (route.endpoint == FW_ENDPOINT_EVENTS)
         return begin_publish(self, wsi);
     if (route.stream)
@@ -390,6 +392,7 @@ static fw_problem_t problem_of(int result, const fw_refusal_t *refusal)
 int fw_http_body_complete(fw_shard_t *self, struct lws *wsi)
 {
     fw_request_t *kept = fw_request_of(fw_connection_of(wsi));
+    fw_door_settled(self, fw_connection_of(wsi));
     fw_post_t *post = kept->post;
     if (kept->farewell) {
         send_response(wsi, kept->farewell, kept->farewell_size);

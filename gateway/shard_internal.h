@@ -12,6 +12,7 @@
 #include "gateway/problem.h"
 #include "gateway/publish_request.h"
 #include "gateway/shard.h"
+#include "gateway/shard_door.h"
 #include "gateway/uplink.h"
 #include "gateway/wakeup.h"
 #include "runtime/log.h"
@@ -51,6 +52,7 @@ struct fw_shard {
     fw_codec_t *codec;                     /* for binary messages of clients */
     fw_uplink_t *uplink;
     fw_random_t random;
+    fw_entrance_t door;
     fw_post_t *posts;     /* WAITING ones */
     uint32_t posts_count; /* all */
     uint32_t connections;

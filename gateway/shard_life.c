@@ -131,6 +131,7 @@ static void build(fw_shard_t *self, int64_t now_ms)
     fw_gateway_metrics_init(&self->metrics, self->args->metrics);
     fw_random_bytes(&self->random, sizeof self->random);
     self->sessions_max = self->args->sessions_max;
+    fw_door_open(self);
     self->hub = fw_hub_new(&limits);
     self->wheel = fw_wheel_new(now_ms);
     self->codec = fw_codec_new();
@@ -176,6 +177,7 @@ static void unplug_descriptors(const fw_shard_t *self, const int plugs[PLUGS])
 /* Own handles first; the library's close in the turns that follow. */
 static void tear_down(fw_shard_t *self)
 {
+    fw_door_shut(self);
     fw_wakeup_destroy(&self->pipe_wakeup);
     close_handle((uv_handle_t *)&self->listener);
     close_handle((uv_handle_t *)&self->abort);
@@ -205,6 +207,7 @@ static void tear_down(fw_shard_t *self)
         fw_gauge_add(self->metrics.ring_bytes, -(int64_t)self->reported.rings_bytes);
         fw_gauge_add(self->metrics.control_bytes, -(int64_t)self->control_bytes);
     }
+    fw_door_close(self);
     fw_hub_destroy(&self->hub);
     fw_delays_destroy(&self->delays);
     fw_shard_auth_end(self);

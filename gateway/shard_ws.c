@@ -93,8 +93,12 @@ int fw_ws_open(fw_shard_t *self, struct lws *wsi, bool over_h2)
         return -1;
     int64_t now_ms = fw_clock_ms();
     fw_session_t *session = fw_ws_enter(self, connection);
-    fw_close_t refused =
-        fw_dialogue_open(&self->dialogue, session, &arrival->opening, now_ms, fw_shard_wall_s());
+    fw_close_t refused = fw_door_enter(self, connection);
+    if (refused.code == FW_CLOSE_NONE)
+        refused = fw_dialogue_open(&self->dialogue, session, &arrival->opening, now_ms,
+                                   fw_shard_wall_s());
+    if (refused.code == FW_CLOSE_NONE)
+        refused = fw_door_known(self, connection);
     fw_http_closed(self, connection);
     if (refused.code != FW_CLOSE_NONE) {
         fw_counter_add(self->metrics.opened_refused, 1);
@@ -162,6 +166,8 @@ static void take_message(fw_shard_t *self, fw_connection_t *connection, fw_bytes
     bool greeting = session->state == FW_SESSION_GREETING;
     fw_close_t outcome =
         fw_dialogue_message(&self->dialogue, session, &route, text, now_ms, fw_shard_wall_s());
+    if (outcome.code == FW_CLOSE_NONE)
+        outcome = fw_door_known(self, connection);
     if (outcome.code != FW_CLOSE_NONE)
         fw_shard_close(self, connection, outcome);
     else if (greeting && session->state != FW_SESSION_GREETING)
@@ -279,6 +285,7 @@ void fw_ws_end(fw_shard_t *self, fw_connection_t *connection, int how)
     session->phase = FW_PHASE_NONE;
     fw_counter_add(fw_gateway_metrics_disconnect(&self->metrics, how), 1);
     fw_hub_part(self->hub, session, fw_clock_ms());
+    fw_door_leave(self, connection);
     remove_session(self, session);
     forget_message(connection);
 }
