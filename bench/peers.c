@@ -154,12 +154,18 @@ static void run_instant_worker(server_t *server)
                 bench_must(fw_socket_send(socket, fw_codec_encode(out, FW_LINK_WORKER_UP, &ping)));
             continue;
         }
-        if (fw_codec_decode(in, FW_LINK_WORKER_DOWN, fw_socket_bytes(&frame), &message, &refusal) ||
-            message.kind != FW_MESSAGE_JOB)
+        if (fw_codec_decode(in, FW_LINK_WORKER_DOWN, fw_socket_bytes(&frame), &message, &refusal))
             continue;
-        fw_message_t done = {.kind = FW_MESSAGE_JOB_DONE,
-                             .done = {.job_id = message.job.job_id, .redis_time = time}};
-        bench_must(fw_socket_send(socket, fw_codec_encode(out, FW_LINK_WORKER_UP, &done)));
+        if (message.kind == FW_MESSAGE_JOB)
+            message.jobs = (fw_jobs_t){&(fw_job_t){.job_id = message.job.job_id}, 1};
+        else if (message.kind != FW_MESSAGE_JOBS)
+            continue;
+        fw_job_done_t done[FW_JOBS_MAX];
+        for (size_t i = 0; i < message.jobs.count; i++)
+            done[i] = (fw_job_done_t){.job_id = message.jobs.jobs[i].job_id, .redis_time = time};
+        fw_message_t answer = {.kind = FW_MESSAGE_JOBS_DONE,
+                               .jobs_done = {done, message.jobs.count}};
+        bench_must(fw_socket_send(socket, fw_codec_encode(out, FW_LINK_WORKER_UP, &answer)));
     }
 }
 

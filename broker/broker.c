@@ -325,6 +325,7 @@ static void close_loop(fw_broker_loop_t *self)
     fw_subscriptions_destroy(&self->subscriptions);
     fw_fire_gaps_destroy(&self->fire_gaps);
     fw_broker_forget_gateways(self);
+    fw_broker_forget_jobs(self);
     fw_codec_destroy(&self->decoder);
     fw_codec_destroy(&self->encoder);
     zsock_destroy(&self->fire);
@@ -430,8 +431,8 @@ static void do_due(fw_broker_loop_t *self, schedule_t *schedule)
         fw_core_tick(self->core, self->now_us);
     fw_fire_gaps_tick(self->fire_gaps, self->now_us);
     fw_broker_answer_waiting(self);
-    if (schedule->descriptors_us <= self->now_us) {
     fw_broker_rooms_tick(self);
+    if (schedule->descriptors_us <= self->now_us) {
         schedule->descriptors_us = self->now_us + POLL_MS_MAX * INT64_C(1000);
         fw_broker_watch_descriptors(self);
         fw_broker_fit_queue(self);
@@ -441,8 +442,8 @@ static void do_due(fw_broker_loop_t *self, schedule_t *schedule)
         fw_broker_forget_silent_gateways(self);
         count_failed_handshakes(self);
         fw_broker_fire_show(self);
-        give_memory_back(self);
         fw_broker_rooms_show(self);
+        give_memory_back(self);
     }
     if (schedule->beacon_us <= self->now_us) {
         schedule->beacon_us = self->now_us + (int64_t)self->config.beacon_interval_ms * 1000;
@@ -455,16 +456,16 @@ static long wait_ms(const fw_broker_loop_t *self, const schedule_t *schedule)
     int64_t next_us = fw_core_next_us(self->core);
     int64_t gaps_us = fw_fire_gaps_next_us(self->fire_gaps);
     int64_t answer_us = fw_broker_next_answer_us(self);
-    if (schedule->beacon_us < next_us)
     int64_t rooms_us = fw_broker_rooms_next_us(self);
+    if (schedule->beacon_us < next_us)
         next_us = schedule->beacon_us;
     if (gaps_us < next_us)
         next_us = gaps_us;
     if (answer_us < next_us)
         next_us = answer_us;
-    int64_t wait = (next_us - fw_clock_us() + 999) / 1000;
     if (rooms_us < next_us)
         next_us = rooms_us;
+    int64_t wait = (next_us - fw_clock_us() + 999) / 1000;
     if (wait < 0)
         return 0;
     return wait > POLL_MS_MAX ? POLL_MS_MAX : (long)wait;
@@ -521,6 +522,7 @@ static void run(fw_broker_loop_t *self, zsock_t *pipe, fw_pulse_t *pulse)
         }
         more = serve_all(self);
         do_due(self, &schedule);
+        fw_broker_send_jobs(self);
         if (stop_us != INT64_MAX &&
             (fw_core_drained(self->core, self->now_us) || self->now_us >= stop_us))
             break;
@@ -552,9 +554,9 @@ static void broker_actor(zsock_t *pipe, void *args)
     read_clock(&self);
     self.core = make_core(&self);
     fw_broker_fire_begin(&self);
+    fw_broker_rooms_begin(&self);
     self.subscriptions = fw_subscriptions_new(broker->config.subscriptions_max);
     self.events_port = fw_cut_port(self.events);
-    fw_broker_rooms_begin(&self);
     fw_pulse_t *pulse = fw_health_pulse(broker->health, "broker");
     fw_actor_ready(pipe, 0);
     fw_log(FW_LOG_INFO, "broker ready", FW_KV_TEXT("publish", broker->endpoints.publish),

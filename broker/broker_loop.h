@@ -31,6 +31,9 @@ typedef struct fw_broker_rooms fw_broker_rooms_t;
 /* A question of a gateway that waits for its answer. */
 typedef struct fw_broker_question fw_broker_question_t;
 
+/* Jobs that one worker is to get. */
+typedef struct fw_broker_batch fw_broker_batch_t;
+
 typedef struct {
     fw_broker_config_t config;
     uint8_t incarnation[FW_INCARNATION_SIZE];
@@ -48,12 +51,13 @@ typedef struct {
     fw_core_t *core;
     fw_fire_gaps_t *fire_gaps;
     fw_metrics_t *registry;
+    fw_broker_batch_t *batches; /* of jobs, one for each worker */
     fw_broker_gateway_t *gateways;
+    fw_broker_rooms_t *rooms;
     fw_broker_question_t *waiting; /* in the order in which they came */
     size_t waiting_count;
     int64_t replay_tokens; /* bytes that may be replayed now; below 0 replays wait */
     int64_t replay_filled_us;
-    fw_broker_rooms_t *rooms;
     fw_subscriptions_t *subscriptions;
     in_port_t events_port; /* of the event link, 0 = not on TCP */
     uint64_t sizes;        /* of the frames since the queue was fitted: their sum, */
@@ -99,7 +103,11 @@ void fw_broker_fire_show(fw_broker_loop_t *self);
 
 /* jobs.c: workers. */
 void fw_broker_on_worker(fw_broker_loop_t *self, const fw_peer_t *worker, fw_bytes_t frame);
+/* Takes a job for a worker; it leaves with the others of this turn of the loop. */
 int fw_broker_send_job(void *loop, const fw_peer_t *worker, const fw_job_t *job);
+/* Sends what has been taken. A worker that cannot be sent anything is gone. */
+void fw_broker_send_jobs(fw_broker_loop_t *self);
+void fw_broker_forget_jobs(fw_broker_loop_t *self);
 
 /* egress.c: the event link. */
 void fw_broker_deliver(void *loop, const fw_delivery_t *delivery);
@@ -110,6 +118,9 @@ void fw_broker_fit_queue(fw_broker_loop_t *self);
 void fw_broker_alarm(void *loop);
 void fw_broker_on_subscription(fw_broker_loop_t *self, fw_bytes_t frame);
 
+/* A frame of the event link; dropped for who does not read. */
+void fw_broker_send_event(fw_broker_loop_t *self, fw_bytes_t frame);
+
 /* doors.c: looks whether descriptors run out. */
 void fw_broker_watch_descriptors(fw_broker_loop_t *self);
 
@@ -118,9 +129,6 @@ void fw_broker_on_gateway(fw_broker_loop_t *self, const fw_peer_t *gateway, fw_b
 void fw_broker_forget_silent_gateways(fw_broker_loop_t *self);
 void fw_broker_goodbye_gateways(fw_broker_loop_t *self);
 void fw_broker_forget_gateways(fw_broker_loop_t *self);
-/* A frame of the event link; dropped for who does not read. */
-void fw_broker_send_event(fw_broker_loop_t *self, fw_bytes_t frame);
-
 /* Answers questions whose time has come. */
 void fw_broker_answer_waiting(fw_broker_loop_t *self);
 /* When it can answer the next; INT64_MAX when none waits. */

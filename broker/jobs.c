@@ -2,8 +2,15 @@
 #include <errno.h>
 
 #include "broker/broker_loop.h"
+#include "proto/arena.h"
+#include "runtime/alloc.h"
+#include "runtime/hash.h"
 
-enum { CAPACITY_MAX = 100000 };
+enum {
+    CAPACITY_MAX = 100000,
+    BATCH_BYTES_MAX = 128 * 1024, /* of names: then a message is sent at once */
+    BATCH_IDLE_US = 10000000,     /* then its worker is perhaps gone */
+};
 
 static void on_hello(fw_broker_loop_t *self, const fw_peer_t *worker, const fw_hello_t *hello)
 {
@@ -37,6 +44,10 @@ static void on_known(fw_broker_loop_t *self, const fw_peer_t *worker, const fw_m
     switch (message->kind) {
     case FW_MESSAGE_JOB_DONE:
         fw_core_job_done(self->core, worker, &message->done, self->now_us);
+        break;
+    case FW_MESSAGE_JOBS_DONE:
+        for (size_t i = 0; i < message->jobs_done.count; i++)
+            fw_core_job_done(self->core, worker, &message->jobs_done.jobs[i], self->now_us);
         break;
     case FW_MESSAGE_JOB_FAILED:
         if (!message->failed.retryable) {
@@ -77,10 +88,106 @@ void fw_broker_on_worker(fw_broker_loop_t *self, const fw_peer_t *worker, fw_byt
         on_known(self, worker, &message);
 }
 
+/* ---- sending */
+
+struct fw_broker_batch {
+    UT_hash_handle hh; /* by worker */
+    fw_peer_t worker;
+    fw_arena_t *texts; /* of the jobs: they may end before they are sent */
+    fw_job_t jobs[FW_JOBS_MAX];
+    size_t count;
+    size_t bytes;
+    int64_t used_us;
+};
+
+static fw_broker_batch_t *batch_of(fw_broker_loop_t *self, const fw_peer_t *worker)
+{
+    fw_broker_batch_t *batch;
+    HASH_FIND(hh, self->batches, worker->id, worker->size, batch);
+    if (!batch) {
+        batch = fw_alloc(1, sizeof *batch);
+        batch->worker = *worker;
+        batch->texts = fw_arena_new();
+        HASH_ADD_KEYPTR(hh, self->batches, batch->worker.id, batch->worker.size, batch);
+    }
+    return batch;
+}
+
+static const fw_text_t *keep_texts(fw_broker_batch_t *batch, const fw_text_t *texts, size_t count)
+{
+    if (count == 0)
+        return NULL;
+    fw_text_t *copies = fw_arena_take(batch->texts, count * sizeof *copies);
+    for (size_t i = 0; i < count; i++) {
+        char *copy = fw_arena_take(batch->texts, texts[i].size + 1);
+        memcpy(copy, texts[i].text, texts[i].size);
+        copy[texts[i].size] = '\0';
+        copies[i] = (fw_text_t){copy, texts[i].size};
+        batch->bytes += texts[i].size;
+    }
+    return copies;
+}
+
+static void keep_job(fw_broker_batch_t *batch, const fw_job_t *job)
+{
+    fw_job_t *copy = &batch->jobs[batch->count++];
+    *copy = *job; /* OPEN and CLOSE point to our own incarnation, which stays */
+    fw_invalidate_t *purges = &copy->invalidate;
+    purges->keys = keep_texts(batch, purges->keys, purges->keys_count);
+    purges->tags = keep_texts(batch, purges->tags, purges->tags_count);
+    purges->patterns = keep_texts(batch, purges->patterns, purges->patterns_count);
+}
+
+static int send_batch(fw_broker_loop_t *self, fw_broker_batch_t *batch)
+{
+    fw_message_t message = {.kind = FW_MESSAGE_JOBS, .jobs = {batch->jobs, batch->count}};
+    if (batch->count == 1)
+        message = (fw_message_t){.kind = FW_MESSAGE_JOB, .job = batch->jobs[0]};
+    fw_bytes_t frame = fw_codec_encode(self->encoder, FW_LINK_WORKER_DOWN, &message);
+    int result = batch->count > 0 ? fw_socket_send_to(self->jobs, &batch->worker, frame) : 0;
+    fw_arena_reset(batch->texts);
+    batch->count = batch->bytes = 0;
+    return result;
+}
+
 int fw_broker_send_job(void *loop, const fw_peer_t *worker, const fw_job_t *job)
 {
     fw_broker_loop_t *self = loop;
-    fw_message_t message = {.kind = FW_MESSAGE_JOB, .job = *job};
-    fw_bytes_t frame = fw_codec_encode(self->encoder, FW_LINK_WORKER_DOWN, &message);
-    return fw_socket_send_to(self->jobs, worker, frame);
+    fw_broker_batch_t *batch = batch_of(self, worker);
+    batch->used_us = self->now_us;
+    keep_job(batch, job);
+    if (batch->count < FW_JOBS_MAX && batch->bytes < BATCH_BYTES_MAX)
+        return 0;
+    return send_batch(self, batch);
+}
+
+static void forget_batch(fw_broker_loop_t *self, fw_broker_batch_t *batch)
+{
+    HASH_DELETE(hh, self->batches, batch);
+    fw_arena_destroy(&batch->texts);
+    free(batch);
+}
+
+void fw_broker_send_jobs(fw_broker_loop_t *self)
+{
+    fw_broker_batch_t *batch = self->batches;
+    while (batch) {
+        fw_broker_batch_t *next = batch->hh.next;
+        if (send_batch(self, batch) < 0) {
+            fw_peer_t worker = batch->worker;
+            forget_batch(self, batch);
+            /* Its jobs go to others, whose batches may be behind us: once more from the start. */
+            fw_core_worker_gone(self->core, &worker, self->now_us);
+            next = self->batches;
+        } else if (self->now_us - batch->used_us > BATCH_IDLE_US) {
+            forget_batch(self, batch);
+        }
+        batch = next;
+    }
+}
+
+void fw_broker_forget_jobs(fw_broker_loop_t *self)
+{
+    while (self->batches)
+        forget_batch(self, self->batches);
 }

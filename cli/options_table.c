@@ -151,7 +151,7 @@ static const fw_option_t table[] = {
          "Prefix of the cache's keys: <namespace>:c:<key> and <namespace>:t:<tag>."),
     NUMBER("worker.actors", "2", 1, FW_WORKERS_ACTORS_MAX,
            "Purge threads of this process, each with its own connections."),
-    NUMBER("worker.capacity", "256", 1, 4096, "Jobs that one thread may have outstanding."),
+    NUMBER("worker.capacity", "1024", 1, 4096, "Jobs that one thread may have outstanding."),
     DURATION("worker.stamp_ttl", "24h", MINUTE, INT64_C(30) * 24 * HOUR,
              "Life of a tag's stamp; at least twice the longest cache TTL."),
     DURATION("worker.redis_timeout", "1s", 10, MINUTE,

@@ -230,6 +230,8 @@ static bool take_answer(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us)
     case FW_MESSAGE_PUBLISH_ACK:
     case FW_MESSAGE_JOB:
     case FW_MESSAGE_JOB_DONE:
+    case FW_MESSAGE_JOBS:
+    case FW_MESSAGE_JOBS_DONE:
     case FW_MESSAGE_JOB_FAILED:
     case FW_MESSAGE_POSITIONS_REQUEST:
     case FW_MESSAGE_REPLAY_REQUEST:

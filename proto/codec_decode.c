@@ -78,7 +78,7 @@ static fw_exclude_t exclude_of(const Freshwire__V1__Exclude *exclude)
     return (fw_exclude_t){fw_text(exclude->user_id), fw_text(exclude->origin)};
 }
 
-static fw_invalidate_t invalidate_of(fw_arena_t *arena, const Freshwire__V1__Invalidate *from)
+fw_invalidate_t fw_codec_invalidate_of(fw_arena_t *arena, const Freshwire__V1__Invalidate *from)
 {
     if (!from)
         return (fw_invalidate_t){0};
@@ -101,7 +101,7 @@ static fw_event_t event_of(fw_arena_t *arena, const Freshwire__V1__Event *from)
         .audience = texts_of(arena, from->audience, from->n_audience),
         .audience_count = from->n_audience,
         .exclude = exclude_of(from->exclude),
-        .invalidate = invalidate_of(arena, from->invalidate),
+        .invalidate = fw_codec_invalidate_of(arena, from->invalidate),
         .origin = fw_text(from->origin),
         .user_id = fw_text(from->user_id),
         .ts = from->ts,
@@ -260,52 +260,6 @@ static int decode_ack(fw_arena_t *arena, const void *message, fw_message_t *to,
     return 0;
 }
 
-static int decode_job(fw_arena_t *arena, const void *message, fw_message_t *to,
-                      fw_refusal_t *ret_refusal)
-{
-    const Freshwire__V1__Job *from = message;
-    if (from->cache_action < FRESHWIRE__V1__CACHE_ACTION__CACHE_ACTION_UNSPECIFIED ||
-        from->cache_action > FRESHWIRE__V1__CACHE_ACTION__CACHE_ACTION_FLUSH)
-        return fw_codec_refuse("job.cache_action", "is not an action", 0,
-                               (uint32_t)from->cache_action, ret_refusal);
-    to->kind = FW_MESSAGE_JOB;
-    to->job = (fw_job_t){from->job_id,
-                         from->attempt,
-                         from->lease_ms,
-                         invalidate_of(arena, from->invalidate),
-                         (fw_cache_action_t)from->cache_action,
-                         bytes_of(from->broker)};
-    if (to->job.cache_action != FW_CACHE_OPEN && to->job.cache_action != FW_CACHE_CLOSE)
-        return 0;
-    return check_incarnation("job.broker", from->broker, ret_refusal);
-}
-
-static int decode_done(fw_arena_t *arena, const void *message, fw_message_t *to,
-                       fw_refusal_t *ret_refusal)
-{
-    const Freshwire__V1__JobDone *from = message;
-    (void)ret_refusal;
-    fw_stamp_t *stamps = NULL;
-    if (from->n_stamps > 0)
-        stamps = fw_arena_take(arena, from->n_stamps * sizeof *stamps);
-    for (size_t i = 0; i < from->n_stamps; i++)
-        stamps[i] = (fw_stamp_t){fw_text(from->stamps[i]->tag), from->stamps[i]->stamp};
-    to->kind = FW_MESSAGE_JOB_DONE;
-    to->done =
-        (fw_job_done_t){from->job_id, from->redis_time, stamps, from->n_stamps, from->keys_removed};
-    return 0;
-}
-
-static int decode_failed(fw_arena_t *arena, const void *message, fw_message_t *to,
-                         fw_refusal_t *ret_refusal)
-{
-    const Freshwire__V1__JobFailed *from = message;
-    (void)arena, (void)ret_refusal;
-    to->kind = FW_MESSAGE_JOB_FAILED;
-    to->failed = (fw_job_failed_t){from->job_id, from->retryable != 0, fw_text(from->reason)};
-    return 0;
-}
-
 static int decode_fire_mark(fw_arena_t *arena, const void *message, fw_message_t *to,
                             fw_refusal_t *ret_refusal)
 {
@@ -415,9 +369,11 @@ static const struct {
 } decoders[] = {
     {MESSAGE(publish), decode_publish},
     {MESSAGE(publish_ack), decode_ack},
-    {MESSAGE(job), decode_job},
-    {MESSAGE(job_done), decode_done},
-    {MESSAGE(job_failed), decode_failed},
+    {MESSAGE(job), fw_codec_job_of},
+    {MESSAGE(jobs), fw_codec_jobs_of},
+    {MESSAGE(job_done), fw_codec_done_of},
+    {MESSAGE(jobs_done), fw_codec_jobs_done_of},
+    {MESSAGE(job_failed), fw_codec_failed_of},
     {MESSAGE(fire_mark), decode_fire_mark},
     {MESSAGE(fire_missing), decode_fire_missing},
     {MESSAGE(positions_request), decode_positions_request},

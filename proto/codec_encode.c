@@ -282,6 +282,28 @@ static Freshwire__V1__JobDone *done_in(fw_arena_t *arena, const fw_job_done_t *f
     return to;
 }
 
+static Freshwire__V1__Jobs *jobs_in(fw_arena_t *arena, const fw_jobs_t *from)
+{
+    Freshwire__V1__Jobs *to = fw_arena_take(arena, sizeof *to);
+    freshwire__v1__jobs__init(to);
+    to->jobs = fw_arena_take(arena, from->count * sizeof(void *));
+    for (size_t i = 0; i < from->count; i++)
+        to->jobs[i] = job_in(arena, &from->jobs[i]);
+    to->n_jobs = from->count;
+    return to;
+}
+
+static Freshwire__V1__JobsDone *jobs_done_in(fw_arena_t *arena, const fw_jobs_done_t *from)
+{
+    Freshwire__V1__JobsDone *to = fw_arena_take(arena, sizeof *to);
+    freshwire__v1__jobs_done__init(to);
+    to->jobs = fw_arena_take(arena, from->count * sizeof(void *));
+    for (size_t i = 0; i < from->count; i++)
+        to->jobs[i] = done_in(arena, &from->jobs[i]);
+    to->n_jobs = from->count;
+    return to;
+}
+
 static Freshwire__V1__JobFailed *failed_in(fw_arena_t *arena, const fw_job_failed_t *from)
 {
     Freshwire__V1__JobFailed *to = fw_arena_take(arena, sizeof *to);
@@ -400,6 +422,10 @@ static void *message_in(fw_arena_t *arena, const fw_message_t *message)
         return job_in(arena, &message->job);
     case FW_MESSAGE_JOB_DONE:
         return done_in(arena, &message->done);
+    case FW_MESSAGE_JOBS:
+        return jobs_in(arena, &message->jobs);
+    case FW_MESSAGE_JOBS_DONE:
+        return jobs_done_in(arena, &message->jobs_done);
     case FW_MESSAGE_JOB_FAILED:
         return failed_in(arena, &message->failed);
     case FW_MESSAGE_POSITIONS_REQUEST:

@@ -63,6 +63,20 @@ int fw_codec_unpack_checked(const ProtobufCMessageDescriptor *descriptor, fw_are
                             fw_bytes_t data, void **ret_message, fw_refusal_t *ret_refusal)
     __attribute__((warn_unused_result));
 
+fw_invalidate_t fw_codec_invalidate_of(fw_arena_t *arena, const Freshwire__V1__Invalidate *from);
+
+/* codec_jobs.c */
+int fw_codec_job_of(fw_arena_t *arena, const void *message, fw_message_t *to,
+                    fw_refusal_t *ret_refusal);
+int fw_codec_jobs_of(fw_arena_t *arena, const void *message, fw_message_t *to,
+                     fw_refusal_t *ret_refusal);
+int fw_codec_done_of(fw_arena_t *arena, const void *message, fw_message_t *to,
+                     fw_refusal_t *ret_refusal);
+int fw_codec_jobs_done_of(fw_arena_t *arena, const void *message, fw_message_t *to,
+                          fw_refusal_t *ret_refusal);
+int fw_codec_failed_of(fw_arena_t *arena, const void *message, fw_message_t *to,
+                       fw_refusal_t *ret_refusal);
+
 /* codec_presence.c: the struct of a message, and the message of a struct. */
 void *fw_codec_presence_in(fw_arena_t *arena, const fw_message_t *message);
 int fw_codec_presence_report_of(fw_arena_t *arena, const void *message, fw_message_t *to,

@@ -13,6 +13,7 @@ enum {
     FW_REASON_SIZE_MAX = 512,
     FW_FRAME_SIZE_MAX = 1024 * 1024,     /* what a bound socket accepts */
     FW_REPLY_SIZE_MAX = 8 * 1024 * 1024, /* what a connecting socket accepts */
+    FW_JOBS_MAX = 256,                   /* jobs, or answers, of one message */
 };
 
 typedef struct {
@@ -102,6 +103,12 @@ typedef struct {
     fw_bytes_t broker; /* OPEN, CLOSE: the broker's incarnation */
 } fw_job_t;
 
+/* Several at once. */
+typedef struct {
+    const fw_job_t *jobs;
+    size_t count;
+} fw_jobs_t;
+
 typedef struct {
     fw_text_t tag;
     uint64_t stamp;
@@ -114,6 +121,12 @@ typedef struct {
     size_t stamps_count;
     uint32_t keys_removed;
 } fw_job_done_t;
+
+/* Several at once. */
+typedef struct {
+    const fw_job_done_t *jobs;
+    size_t count;
+} fw_jobs_done_t;
 
 typedef struct {
     uint64_t job_id;

@@ -28,6 +28,8 @@ typedef enum {
     FW_MESSAGE_PRESENCE_REQUEST,
     FW_MESSAGE_PRESENCE_REPLY,
     FW_MESSAGE_CLIENT_NOTE,
+    FW_MESSAGE_JOBS,
+    FW_MESSAGE_JOBS_DONE,
 } fw_message_kind_t;
 
 /* One message of any link, as a tagged union. */
@@ -43,6 +45,8 @@ typedef struct {
         fw_publish_ack_t ack;
         fw_job_t job;
         fw_job_done_t done;
+        fw_jobs_t jobs;
+        fw_jobs_done_t jobs_done;
         fw_job_failed_t failed;
         fw_positions_request_t positions_request;
         fw_positions_reply_t positions_reply;

@@ -41,11 +41,12 @@ void fw_job_table_destroy(fw_job_table_t **self_p)
     *self_p = NULL;
 }
 
-/* Where an id would stand if nobody were there: the broker counts its jobs, so neighbours in time
- * are neighbours here. */
+/* Where an id stands if nobody else does. Spread, because ids count up: side by side they would be
+ * one long row, which every removal would have to look through. */
 static size_t home_of(const fw_job_table_t *self, uint64_t job_id)
 {
-    return (size_t)job_id & (self->slots_count - 1);
+    uint64_t spread = job_id * UINT64_C(0x9e3779b97f4a7c15);
+    return (size_t)(spread >> 32) & (self->slots_count - 1);
 }
 
 /* The slot of an id, or the free one where it belongs. There must be slots. */

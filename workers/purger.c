@@ -11,6 +11,7 @@
 #include "runtime/log.h"
 #include "runtime/random.h"
 #include "runtime/socket.h"
+#include "workers/job_answers.h"
 #include "workers/job_link.h"
 #include "workers/job_table.h"
 #include "workers/purge_piece.h"
@@ -41,6 +42,7 @@ typedef struct {
     fw_job_table_t *jobs;     /* taken and not answered */
     fw_purge_job_t **decided; /* in this turn, not counted and answered yet */
     size_t decided_count, decided_capacity;
+    fw_job_answers_t *answers;
     bool draining; /* takes no more jobs */
     bool stopping; /* ends when all are answered, or at stop_at_ms */
     bool ended;
@@ -69,27 +71,12 @@ static void refused(purger_t *self, fw_worker_refused_t reason, const char *what
     }
 }
 
-/* Answers a job as often as the broker asked. */
-static void answer(purger_t *self, const fw_purge_job_t *job)
+static void send_answers(void *context, const fw_message_t *message)
 {
-    fw_message_t message = {.kind = FW_MESSAGE_JOB_FAILED};
-    if (job->status == FW_PURGE_DONE) {
-        message.kind = FW_MESSAGE_JOB_DONE;
-        message.done = (fw_job_done_t){.job_id = job->job_id,
-                                       .redis_time = job->redis_time,
-                                       .stamps = job->stamps,
-                                       .stamps_count = job->stamps_count,
-                                       .keys_removed = job->keys_removed};
-    } else {
-        message.failed = (fw_job_failed_t){.job_id = job->job_id,
-                                           .retryable = job->status != FW_PURGE_REFUSED,
-                                           .reason = fw_text(job->reason)};
-    }
-    for (uint32_t i = 0; i < job->leases; i++) {
-        if (send_message(self, &message) != 0) {
-            /* The broker notices the silence and gives the job out again. */
-            fw_counter_add(self->metrics->refused[FW_REFUSED_UNSENT], 1);
-        }
+    purger_t *self = context;
+    if (send_message(self, message) != 0) {
+        /* The broker notices the silence and gives the jobs out again. */
+        fw_counter_add(self->metrics->refused[FW_REFUSED_UNSENT], 1);
     }
 }
 
@@ -145,9 +132,9 @@ static void settle(purger_t *self)
     /* Draining cuts the test aid short: what is done is answered. */
     while ((job = fw_job_table_take_due(self->jobs, self->draining ? INT64_MAX : now_us))) {
         answered += job->leases > 0;
-        answer(self, job);
-        fw_purge_job_destroy(&job);
+        fw_job_answers_add(self->answers, &job);
     }
+    fw_job_answers_flush(self->answers);
     fw_gauge_add(self->metrics->outstanding, -answered);
 }
 
@@ -240,6 +227,11 @@ static void on_message(purger_t *self, const fw_message_t *message, int64_t now_
     case FW_MESSAGE_JOB:
         on_job(self, &message->job, self->turn_us);
         return;
+    case FW_MESSAGE_JOBS:
+        for (size_t i = 0; i < message->jobs.count; i++) {
+            on_job(self, &message->jobs.jobs[i], self->turn_us);
+        }
+        return;
     case FW_MESSAGE_WELCOME:
         on_welcome(self, &message->welcome, now_ms);
         return;
@@ -260,6 +252,7 @@ static void on_message(purger_t *self, const fw_message_t *message, int64_t now_
     case FW_MESSAGE_PUBLISH:
     case FW_MESSAGE_PUBLISH_ACK:
     case FW_MESSAGE_JOB_DONE:
+    case FW_MESSAGE_JOBS_DONE:
     case FW_MESSAGE_JOB_FAILED:
     case FW_MESSAGE_POSITIONS_REQUEST:
     case FW_MESSAGE_POSITIONS_REPLY:
@@ -516,6 +509,7 @@ static void start(purger_t *self)
     self->decoder = fw_codec_new();
     self->encoder = fw_codec_new();
     self->jobs = fw_job_table_new();
+    self->answers = fw_job_answers_new(send_answers, self);
     self->loop = zloop_new();
     assert(self->loop);
     zloop_set_nonstop(self->loop, true); /* Stopping is said through the pipe only. */
@@ -555,6 +549,7 @@ static void end(purger_t *self)
     fw_dial_destroy(&self->dial);
     fw_job_table_destroy(&self->jobs);
     free(self->decided);
+    fw_job_answers_destroy(&self->answers);
     zloop_destroy(&self->loop);
     fw_codec_destroy(&self->decoder);
     fw_codec_destroy(&self->encoder);

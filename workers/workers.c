@@ -45,7 +45,7 @@ fw_workers_config_t fw_workers_defaults(void)
         .redis_url = "redis://127.0.0.1:6379",
         .name_space = "fw",
         .actors = 2, /* so that another one can take over what one is stuck with */
-        .capacity = 256,
+        .capacity = 1024,
         .stamp_ttl_ms = INT64_C(24) * 60 * 60 * 1000,
         .redis_timeout_ms = 1000,
         .sweep_duty_percent = 10,

@@ -76,6 +76,50 @@ static void an_event_waits_for_its_purge_and_carries_its_time(void **state)
     zsock_destroy(&sub);
 }
 
+/* Adds one job, or those of one message; *ret_together tells of the latter. */
+static size_t take_jobs(const fw_message_t *message, fw_job_done_t *done, size_t count,
+                        bool *ret_together)
+{
+    const fw_jobs_t one = {&message->job, 1};
+    const fw_jobs_t jobs = message->kind == FW_MESSAGE_JOBS ? message->jobs : one;
+    assert_true(message->kind == FW_MESSAGE_JOBS || message->kind == FW_MESSAGE_JOB);
+    *ret_together |= message->kind == FW_MESSAGE_JOBS;
+    for (size_t i = 0; i < jobs.count; i++, count++)
+        done[count] = (fw_job_done_t){.job_id = jobs.jobs[i].job_id, .redis_time = 100 + count};
+    return count;
+}
+
+static void jobs_that_wait_for_a_worker_come_together_and_are_answered_together(void **state)
+{
+    enum { EVENTS = 3, JOBS = EVENTS + 1 }; /* the first one opens the cache */
+    broker_fixture_t *f = *state;
+    zsock_t *service = broker_dial(FW_SOCKET_DEALER_CONNECT, f->at.publish);
+    zsock_t *worker = broker_dial(FW_SOCKET_DEALER_CONNECT, f->at.jobs);
+    broker_say_hello(f, service, FW_LINK_PUBLISHER_UP, FW_LINK_PUBLISHER_DOWN);
+    broker_publish(f, service, 1, "room:1", "one");
+    broker_publish(f, service, 2, "room:2", "two");
+    broker_publish(f, service, 3, "room:3", "three");
+    broker_wait_for_metric(f, "\nfreshwire_broker_jobs_open ", JOBS);
+    broker_say_hello(f, worker, FW_LINK_WORKER_UP, FW_LINK_WORKER_DOWN);
+    fw_job_done_t done[JOBS + FW_JOBS_MAX];
+    bool together = false;
+    size_t count = 0;
+    while (count < JOBS) {
+        fw_message_t message = broker_receive_message(f, worker, FW_LINK_WORKER_DOWN);
+        count = take_jobs(&message, done, count, &together);
+    }
+    assert_int_equal(count, JOBS);
+    assert_true(together);
+    const fw_message_t answer = {.kind = FW_MESSAGE_JOBS_DONE, .jobs_done = {done, JOBS}};
+    broker_send_message(f, worker, FW_LINK_WORKER_UP, &answer);
+    broker_wait_for_metric(f, "\nfreshwire_broker_jobs_total{outcome=\"done\"} ", JOBS);
+    for (int i = 0; i < EVENTS; i++)
+        assert_int_equal(broker_receive_message(f, service, FW_LINK_PUBLISHER_DOWN).ack.status,
+                         FW_PUBLISH_OK);
+    zsock_destroy(&service);
+    zsock_destroy(&worker);
+}
+
 static void without_an_answer_another_worker_is_asked_then_it_goes_out_flagged(void **state)
 {
     broker_fixture_t *f = *state;
@@ -302,6 +346,7 @@ int main(void)
         CASE(an_event_reaches_its_subscriber_and_its_publisher_is_answered),
         CASE(fire_and_forget_events_are_sequenced_too),
         CASE(an_event_waits_for_its_purge_and_carries_its_time),
+        CASE(jobs_that_wait_for_a_worker_come_together_and_are_answered_together),
         CASE(without_an_answer_another_worker_is_asked_then_it_goes_out_flagged),
         CASE(a_gateway_learns_positions_and_replays_what_it_missed),
         CASE(beacons_come_without_holes),

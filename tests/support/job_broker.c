@@ -20,6 +20,10 @@ struct fw_job_broker {
     fw_peer_t worker;
     uint32_t capacity;
     unsigned hellos, goodbyes;
+    fw_job_answer_t *answers; /* that came and were not asked for; a ring */
+    size_t first, count, room;
+    bool counting; /* answers are only counted */
+    size_t counted;
 };
 
 __attribute__((noreturn)) static void give_up(const char *what, const char *detail)
@@ -53,6 +57,7 @@ void fw_job_broker_stop(fw_job_broker_t **self_p)
     fw_codec_destroy(&self->decoder);
     fw_codec_destroy(&self->encoder);
     free(self->endpoint);
+    free(self->answers);
     free(self);
     *self_p = NULL;
 }
@@ -137,6 +142,21 @@ void fw_job_broker_send_job(fw_job_broker_t *self, uint64_t job_id,
     fw_job_broker_send_message(self, &message);
 }
 
+void fw_job_broker_send_jobs(fw_job_broker_t *self, uint64_t first_id,
+                             const fw_invalidate_t *invalidates, size_t count)
+{
+    fw_job_t jobs[FW_JOBS_MAX];
+    if (count > FW_JOBS_MAX) {
+        give_up("send", "too many jobs for a message");
+    }
+    for (size_t i = 0; i < count; i++) {
+        jobs[i] = (fw_job_t){
+            .job_id = first_id + i, .attempt = 1, .lease_ms = 1000, .invalidate = invalidates[i]};
+    }
+    const fw_message_t message = {.kind = FW_MESSAGE_JOBS, .jobs = {jobs, count}};
+    fw_job_broker_send_message(self, &message);
+}
+
 void fw_job_broker_send_two_frames(fw_job_broker_t *self)
 {
     void *raw = zsock_resolve(self->router);
@@ -172,9 +192,42 @@ static void on_hello(fw_job_broker_t *self, const fw_peer_t *peer, const fw_hell
     }
 }
 
-/* Handles one message; true when it is the answer to a job. */
-static bool on_message(fw_job_broker_t *self, const fw_peer_t *peer, const fw_message_t *message,
-                       fw_job_answer_t *ret_answer)
+static void keep_answer(fw_job_broker_t *self, const fw_job_answer_t *answer)
+{
+    if (self->count == self->room) {
+        size_t larger = self->room ? 2 * self->room : 64;
+        fw_job_answer_t *ring = fw_alloc(larger, sizeof(*ring));
+        for (size_t i = 0; i < self->count; i++) {
+            ring[i] = self->answers[(self->first + i) % self->room];
+        }
+        free(self->answers);
+        self->answers = ring;
+        self->first = 0;
+        self->room = larger;
+    }
+    self->answers[(self->first + self->count++) % self->room] = *answer;
+}
+
+static void on_done(fw_job_broker_t *self, const fw_job_done_t *done)
+{
+    self->counted++;
+    if (self->counting) {
+        return;
+    }
+    fw_job_answer_t answer = {.came = true,
+                              .done = true,
+                              .job_id = done->job_id,
+                              .redis_time = done->redis_time,
+                              .keys_removed = done->keys_removed,
+                              .stamps_count = done->stamps_count};
+    for (size_t i = 0; i < done->stamps_count; i++) {
+        answer.stamps[i] = done->stamps[i].stamp;
+    }
+    keep_answer(self, &answer);
+}
+
+/* Handles one message; answers to jobs are kept. */
+static void on_message(fw_job_broker_t *self, const fw_peer_t *peer, const fw_message_t *message)
 {
     if (message->kind == FW_MESSAGE_HELLO) {
         on_hello(self, peer, &message->hello);
@@ -183,35 +236,42 @@ static bool on_message(fw_job_broker_t *self, const fw_peer_t *peer, const fw_me
     } else if (message->kind == FW_MESSAGE_PING && !self->silent) {
         reply(self, peer, &(fw_message_t){.kind = FW_MESSAGE_PONG, .number = message->number});
     } else if (message->kind == FW_MESSAGE_JOB_FAILED) {
-        *ret_answer = (fw_job_answer_t){
+        fw_job_answer_t answer = {
             .came = true, .job_id = message->failed.job_id, .retryable = message->failed.retryable};
-        (void)snprintf(ret_answer->reason, sizeof(ret_answer->reason), "%s",
-                       message->failed.reason.text);
-        return true;
+        (void)snprintf(answer.reason, sizeof(answer.reason), "%s", message->failed.reason.text);
+        keep_answer(self, &answer);
     } else if (message->kind == FW_MESSAGE_JOB_DONE) {
-        *ret_answer = (fw_job_answer_t){.came = true,
-                                        .done = true,
-                                        .job_id = message->done.job_id,
-                                        .redis_time = message->done.redis_time,
-                                        .keys_removed = message->done.keys_removed,
-                                        .stamps_count = message->done.stamps_count};
-        for (size_t i = 0; i < message->done.stamps_count; i++) {
-            ret_answer->stamps[i] = message->done.stamps[i].stamp;
+        on_done(self, &message->done);
+    } else if (message->kind == FW_MESSAGE_JOBS_DONE) {
+        for (size_t i = 0; i < message->jobs_done.count; i++) {
+            on_done(self, &message->jobs_done.jobs[i]);
         }
-        return true;
     }
-    return false;
+}
+
+/* The answer that came first. */
+static fw_job_answer_t take_answer(fw_job_broker_t *self)
+{
+    if (self->count == 0) {
+        return (fw_job_answer_t){.came = false};
+    }
+    fw_job_answer_t answer = self->answers[self->first];
+    self->first = (self->first + 1) % self->room;
+    self->count--;
+    return answer;
 }
 
 /* Receives until an answer comes, the condition on the counters holds, or the time is over. */
 static fw_job_answer_t receive(fw_job_broker_t *self, int64_t timeout_ms, unsigned hellos,
                                unsigned goodbyes)
 {
-    fw_job_answer_t answer = {.came = false};
-    int64_t deadline_ms = fw_clock_ms() + timeout_ms;
+    fw_job_answer_t answer = take_answer(self);
+    int64_t deadline_ms = answer.came ? 0 : fw_clock_ms() + timeout_ms;
     zmq_msg_t frame;
     zmq_msg_init(&frame);
-    while (!answer.came && self->hellos < hellos && self->goodbyes < goodbyes) {
+    self->counted = 0;
+    while (!answer.came && !(self->counting && self->counted > 0) && self->hellos < hellos &&
+           self->goodbyes < goodbyes) {
         fw_peer_t peer;
         if (fw_socket_receive_from(self->router, &peer, &frame) == 0) {
             fw_message_t message;
@@ -220,7 +280,8 @@ static fw_job_answer_t receive(fw_job_broker_t *self, int64_t timeout_ms, unsign
                                 &refusal) != 0) {
                 give_up("the worker sent what is no message", refusal.reason);
             }
-            (void)on_message(self, &peer, &message, &answer);
+            on_message(self, &peer, &message);
+            answer = take_answer(self);
             continue;
         }
         int64_t left_ms = deadline_ms - fw_clock_ms();
@@ -239,6 +300,17 @@ enum { NEVER = 1000000 };
 fw_job_answer_t fw_job_broker_wait_answer(fw_job_broker_t *self, int64_t timeout_ms)
 {
     return receive(self, timeout_ms, NEVER, NEVER);
+}
+
+size_t fw_job_broker_wait_done(fw_job_broker_t *self, int64_t timeout_ms)
+{
+    self->counting = true;
+    fw_job_answer_t answer = receive(self, timeout_ms, NEVER, NEVER);
+    self->counting = false;
+    if (answer.came) {
+        give_up("a job failed", answer.reason);
+    }
+    return self->counted;
 }
 
 bool fw_job_broker_serve(fw_job_broker_t *self, int64_t duration_ms)

@@ -35,6 +35,9 @@ bool fw_job_broker_wait_goodbye(fw_job_broker_t *self, int64_t timeout_ms);
 /* Sends a job to the last worker. */
 void fw_job_broker_send_job(fw_job_broker_t *self, uint64_t job_id,
                             const fw_invalidate_t *invalidate);
+/* Sends several in one message, at most FW_JOBS_MAX; their ids count up from the first. */
+void fw_job_broker_send_jobs(fw_job_broker_t *self, uint64_t first_id,
+                             const fw_invalidate_t *invalidates, size_t count);
 void fw_job_broker_send_message(fw_job_broker_t *self, const fw_message_t *message);
 /* Sends bytes as they are, and a message of two frames. */
 void fw_job_broker_send_bytes(fw_job_broker_t *self, const void *bytes, size_t size);
@@ -55,5 +58,8 @@ typedef struct {
 
 /* The next answer of any job. */
 fw_job_answer_t fw_job_broker_wait_answer(fw_job_broker_t *self, int64_t timeout_ms);
+/* How many jobs were done by the next answers that come; ends the program when one of them was not.
+ * For benchmarks: nothing of them is kept. 0 = nothing came in time. */
+size_t fw_job_broker_wait_done(fw_job_broker_t *self, int64_t timeout_ms);
 /* Serves the worker for a while; true when an answer came, which is then lost. */
 bool fw_job_broker_serve(fw_job_broker_t *self, int64_t duration_ms);

@@ -124,6 +124,26 @@ static bool notes_equal(const fw_note_t *a, const fw_note_t *b)
            SAME_LIST(members_equal, presence.changes, presence.changes_count);
 }
 
+static bool missing_equal(const fw_fire_missing_t *a, const fw_fire_missing_t *b)
+{
+    return SAME_BYTES(incarnation) && SAME(first) && SAME(count);
+}
+
+static bool jobs_equal(const void *left, const void *right)
+{
+    const fw_job_t *a = left, *b = right;
+    return SAME(job_id) && SAME(attempt) && SAME(lease_ms) &&
+           invalidates_equal(&a->invalidate, &b->invalidate) && SAME(cache_action) &&
+           SAME_BYTES(broker);
+}
+
+static bool dones_equal(const void *left, const void *right)
+{
+    const fw_job_done_t *a = left, *b = right;
+    return SAME(job_id) && SAME(redis_time) && SAME(keys_removed) &&
+           SAME_LIST(stamps_equal, stamps, stamps_count);
+}
+
 static bool messages_equal(const fw_message_t *a, const fw_message_t *b)
 {
     if (!SAME(kind))
@@ -149,12 +169,13 @@ static bool messages_equal(const fw_message_t *a, const fw_message_t *b)
     case FW_MESSAGE_PUBLISH_ACK:
         return acks_equal(&a->ack, &b->ack);
     case FW_MESSAGE_JOB:
-        return SAME(job.job_id) && SAME(job.attempt) && SAME(job.lease_ms) &&
-               invalidates_equal(&a->job.invalidate, &b->job.invalidate) &&
-               SAME(job.cache_action) && SAME_BYTES(job.broker);
+        return jobs_equal(&a->job, &b->job);
+    case FW_MESSAGE_JOBS:
+        return SAME_LIST(jobs_equal, jobs.jobs, jobs.count);
     case FW_MESSAGE_JOB_DONE:
-        return SAME(done.job_id) && SAME(done.redis_time) && SAME(done.keys_removed) &&
-               SAME_LIST(stamps_equal, done.stamps, done.stamps_count);
+        return dones_equal(&a->done, &b->done);
+    case FW_MESSAGE_JOBS_DONE:
+        return SAME_LIST(dones_equal, jobs_done.jobs, jobs_done.count);
     case FW_MESSAGE_JOB_FAILED:
         return SAME(failed.job_id) && SAME(failed.retryable) && SAME_TEXT(failed.reason);
     case FW_MESSAGE_POSITIONS_REQUEST:
@@ -179,8 +200,7 @@ static bool messages_equal(const fw_message_t *a, const fw_message_t *b)
     case FW_MESSAGE_FIRE_MARK:
         return SAME_BYTES(fire_mark.incarnation) && SAME(fire_mark.last) && SAME(fire_mark.kept);
     case FW_MESSAGE_FIRE_MISSING:
-        return SAME_BYTES(fire_missing.incarnation) && SAME(fire_missing.first) &&
-               SAME(fire_missing.count);
+        return missing_equal(&a->fire_missing, &b->fire_missing);
     case FW_MESSAGE_PRESENCE_REPORT:
         return SAME(presence_report.number) && SAME(presence_report.begin) &&
                SAME(presence_report.complete) &&

@@ -78,6 +78,14 @@ static const fw_room_version_t versions[] = {
     {                                                                                              \
         keys, COUNT(keys), tags, COUNT(tags), patterns, COUNT(patterns)                            \
     }
+static const fw_job_t jobs[] = {
+    {5, 2, 1000, INVALIDATE, FW_CACHE_NONE, {NULL, 0}},
+    {6, 1, 1000, {NULL, 0, NULL, 0, NULL, 0}, FW_CACHE_OPEN, INCARNATION},
+};
+static const fw_job_done_t dones[] = {
+    {5, UINT64_C(1732270000122456), stamps, COUNT(stamps), 12},
+    {UINT64_MAX, 1, NULL, 0, 0},
+};
 #define EVENT(type_name, ...)                                                                      \
     {                                                                                              \
         .id = TEXT("0192f0c1-7b3e-7c11-9d50-2f1f0a6a1b2c"), .type = TEXT(type_name),               \
@@ -166,6 +174,9 @@ static const fw_sample_t samples[] = {
     {"worker_up_done", ON(WORKER_UP, .kind = FW_MESSAGE_JOB_DONE,
                           .done = {5, UINT64_C(1732270000122456), stamps, COUNT(stamps), 12})},
     {"worker_up_done_bare", ON(WORKER_UP, .kind = FW_MESSAGE_JOB_DONE, .done = {0})},
+    {"worker_up_all_done",
+     ON(WORKER_UP, .kind = FW_MESSAGE_JOBS_DONE, .jobs_done = {dones, COUNT(dones)})},
+    {"worker_up_all_done_bare", ON(WORKER_UP, .kind = FW_MESSAGE_JOBS_DONE, .jobs_done = {0})},
     {"worker_up_failed", ON(WORKER_UP, .kind = FW_MESSAGE_JOB_FAILED,
                             .failed = {5, true, TEXT("LOADING Redis is loading")})},
     {"worker_up_failed_bare", ON(WORKER_UP, .kind = FW_MESSAGE_JOB_FAILED, .failed = {0})},
@@ -177,6 +188,8 @@ static const fw_sample_t samples[] = {
      ON(WORKER_DOWN, .kind = FW_MESSAGE_JOB,
         .job = {5, 1, 1000, .cache_action = FW_CACHE_OPEN, .broker = INCARNATION})},
     {"worker_down_job_bare", ON(WORKER_DOWN, .kind = FW_MESSAGE_JOB, .job = {0})},
+    {"worker_down_jobs", ON(WORKER_DOWN, .kind = FW_MESSAGE_JOBS, .jobs = {jobs, COUNT(jobs)})},
+    {"worker_down_jobs_bare", ON(WORKER_DOWN, .kind = FW_MESSAGE_JOBS, .jobs = {0})},
     {"worker_down_pong", ON(WORKER_DOWN, PONG)},
     {"worker_down_goodbye", ON(WORKER_DOWN, BARE_GOODBYE)},
     {"worker_down_refusal", ON(WORKER_DOWN, REFUSAL)},

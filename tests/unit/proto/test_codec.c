@@ -268,9 +268,11 @@ static void has_a_sample_of_every_message_on_every_link(void **state)
                                    1 << FW_MESSAGE_PONG | 1 << FW_MESSAGE_REFUSAL |
                                    1 << FW_MESSAGE_FIRE_MISSING,
         [FW_LINK_WORKER_UP] = 1 << FW_MESSAGE_HELLO | 1 << FW_MESSAGE_JOB_DONE |
-                              1 << FW_MESSAGE_JOB_FAILED | 1 << FW_MESSAGE_PING,
+                              1 << FW_MESSAGE_JOBS_DONE | 1 << FW_MESSAGE_JOB_FAILED |
+                              1 << FW_MESSAGE_PING,
         [FW_LINK_WORKER_DOWN] = 1 << FW_MESSAGE_WELCOME | 1 << FW_MESSAGE_JOB |
-                                1 << FW_MESSAGE_PONG | 1 << FW_MESSAGE_REFUSAL,
+                                1 << FW_MESSAGE_JOBS | 1 << FW_MESSAGE_PONG |
+                                1 << FW_MESSAGE_REFUSAL,
         [FW_LINK_GATEWAY_UP] = 1 << FW_MESSAGE_HELLO | 1 << FW_MESSAGE_POSITIONS_REQUEST |
                                1 << FW_MESSAGE_REPLAY_REQUEST | 1 << FW_MESSAGE_PING |
                                1 << FW_MESSAGE_PRESENCE_REPORT | 1 << FW_MESSAGE_PRESENCE_REQUEST |
