@@ -104,6 +104,11 @@ EXPECTED = {
         stamps { tag: "project:42" stamp: 1732270000122456 }
         stamps { tag: "team:7:projects" stamp: 18446744073709551615 } keys_removed: 12 }""",
     "worker_up_done_bare": "done { }",
+    "worker_up_all_done": """all_done { jobs { job_id: 5 redis_time: 1732270000122456
+        stamps { tag: "project:42" stamp: 1732270000122456 }
+        stamps { tag: "team:7:projects" stamp: 18446744073709551615 } keys_removed: 12 }
+        jobs { job_id: 18446744073709551615 redis_time: 1 } }""",
+    "worker_up_all_done_bare": "all_done { }",
     "worker_up_failed": 'failed { job_id: 5 retryable: true reason: "LOADING Redis is loading" }',
     "worker_up_failed_bare": "failed { }",
     "worker_up_ping": PING,
@@ -113,6 +118,10 @@ EXPECTED = {
     "worker_down_job_bare": "job { }",
     "worker_down_job_open": f"""job {{ job_id: 5 attempt: 1 lease_ms: 1000
         cache_action: CACHE_ACTION_OPEN broker: "{INCARNATION}" }}""",
+    "worker_down_jobs": f"""jobs {{ jobs {{ job_id: 5 attempt: 2 lease_ms: 1000 {INVALIDATE} }}
+        jobs {{ job_id: 6 attempt: 1 lease_ms: 1000
+        cache_action: CACHE_ACTION_OPEN broker: "{INCARNATION}" }} }}""",
+    "worker_down_jobs_bare": "jobs { }",
     "worker_down_pong": PONG,
     "worker_down_goodbye": "goodbye { }",
     "worker_down_refusal": REFUSAL,
