@@ -7,3 +7,8 @@ endforeach()
 foreach(topic address frame_check proxy_protocol tally)
   fw_unit_test(gateway ${topic} fw::gateway)
 endforeach()
+foreach(topic encodings sse delays)
+  fw_unit_test(gateway ${topic} fw::gateway fw_gateway_support)
+endforeach()
+target_include_directories(test_unit_gateway_encodings PRIVATE
+  $<TARGET_PROPERTY:fw_proto_generated,INTERFACE_INCLUDE_DIRECTORIES>)
