@@ -75,8 +75,8 @@ static void print_ready(const fw_addresses_t *addresses, const char *prefix)
     const char *separator = ": ";
     (void)fputs("freshwire is ready", stdout);
     if (*addresses->gateway) {
-        (void)printf("%sbrowsers ws://%s%s/ws, events POST %s%s/v1/events", separator,
-                     addresses->gateway + strlen("http://"), prefix, addresses->gateway, prefix);
+        (void)printf("%sbrowsers ws%s%s/ws, events POST %s%s/v1/events", separator,
+                     addresses->gateway + strlen("http"), prefix, addresses->gateway, prefix);
         separator = ", ";
     }
     if (*addresses->publish) {

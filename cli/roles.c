@@ -218,7 +218,8 @@ void fw_process_addresses(const fw_process_t *self, fw_addresses_t *ret_addresse
         fw_address_url("http", fw_config_text(self->config, "admin.listen"),
                        fw_admin_port(self->admin), ret_addresses->admin);
     if (self->gateway)
-        fw_address_url("http", fw_config_text(self->config, "gateway.listen"),
+        fw_address_url(*fw_config_text(self->config, "gateway.tls.certificate") ? "https" : "http",
+                       fw_config_text(self->config, "gateway.listen"),
                        fw_gateway_port(self->gateway), ret_addresses->gateway);
     if (!self->broker)
         return;

@@ -19,6 +19,7 @@
 #include "gateway/listener.h"
 #include "gateway/shard.h"
 #include "gateway/shard_names.h"
+#include "gateway/tls.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -227,6 +228,14 @@ int fw_gateway_start(const fw_gateway_config_t *config, fw_metrics_t *metrics, f
         result = check_rules(config);
     if (result != 0)
         return result;
+    if (*config->tls_certificate) {
+        char reason[FW_TLS_REASON_SIZE] = "";
+        result = fw_tls_check(config->tls_certificate, config->tls_key, reason);
+        if (result != 0) {
+            fw_log(FW_LOG_ERROR, "certificate is refused", FW_KV_TEXT("reason", reason));
+            return result;
+        }
+    }
     fw_gateway_t *self = fw_alloc(1, sizeof *self);
     self->config = *config;
     self->health = health;

@@ -64,6 +64,15 @@ static void init_sessions(fw_gateway_metrics_t *self, fw_metrics_t *registry)
     self->accepts_paced =
         fw_metrics_counter(registry, "freshwire_accepts_paced_total",
                            "Times that connections had to wait to be accepted.", "");
+    const char *loads = "freshwire_gateway_certificate_loads_total";
+    const char *loads_help = "Times that the files of the listener's certificate were read.";
+    self->certificates_loaded =
+        fw_metrics_counter(registry, loads, loads_help, "result=\"loaded\"");
+    self->certificates_refused =
+        fw_metrics_counter(registry, loads, loads_help, "result=\"refused\"");
+    self->certificate_expires =
+        fw_metrics_gauge(registry, "freshwire_gateway_certificate_expires_timestamp_seconds",
+                         "When the listener's certificate ends; 0 without TLS.", "");
     for (size_t i = 0; i < FW_REFUSED_COUNT; i++) {
         self->refused[i] =
             fw_metrics_counter(registry, "freshwire_refused_total",

@@ -67,6 +67,9 @@ typedef struct {
     fw_counter_t *written_bytes;
     fw_counter_t *messages;
     fw_counter_t *accepts_paced;
+    fw_counter_t *certificates_loaded;
+    fw_counter_t *certificates_refused;
+    fw_gauge_t *certificate_expires; /* seconds since 1970 */
     fw_counter_t *resets[FW_RESETS];
     fw_counter_t *replays_complete;
     fw_counter_t *replays_reset;

@@ -2,6 +2,7 @@
  * All work of a turn is done in the prepare handle, right before the loop would sleep: broker, then
  * sessions. Callbacks of libwebsockets only change state and mark sessions. */
 #include "gateway/shard_internal.h"
+#include "gateway/shard_tls.h"
 #include "gateway/shard_watch.h"
 
 #include <stdlib.h>
@@ -91,6 +92,8 @@ int fw_shard_called_back(struct lws *wsi, enum lws_callback_reasons reason, void
 {
     fw_shard_t *self = lws_context_user(lws_get_context(wsi));
     switch ((int)reason) {
+    case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
+        return fw_shard_tls_attach(self, user);
     case LWS_CALLBACK_WSI_CREATE:
         self->connections++;
         return 0;
@@ -273,6 +276,7 @@ void fw_shard_ticked(uv_timer_t *timer)
     if (now_ms - self->ticked_ms < SLOW_TICK_MS)
         return;
     self->ticked_ms = now_ms;
+    fw_shard_tls_tick(self);
     count_control(self);
     fw_hub_tick(self->hub, now_ms);
     fw_hub_audit(self->hub, AUDIT_SECONDS);
@@ -291,7 +295,8 @@ static void obey(fw_shard_t *self)
             fw_drain_begin(self);
             break;
         case FW_CONTROL_RELOAD:
-            break; /* nothing of a shard can change while it runs */
+            fw_shard_tls_reload(self);
+            break;
         }
     }
 }

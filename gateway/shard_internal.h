@@ -13,6 +13,7 @@
 #include "gateway/publish_request.h"
 #include "gateway/shard.h"
 #include "gateway/shard_door.h"
+#include "gateway/tls.h"
 #include "gateway/uplink.h"
 #include "gateway/wakeup.h"
 #include "runtime/log.h"
@@ -53,6 +54,7 @@ struct fw_shard {
     fw_uplink_t *uplink;
     fw_random_t random;
     fw_entrance_t door;
+    fw_tls_t *tls; /* NULL = none */
     fw_post_t *posts;     /* WAITING ones */
     uint32_t posts_count; /* all */
     uint32_t connections;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "gateway/shard_auth.h"
+#include "gateway/shard_tls.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
 
@@ -42,7 +43,8 @@ static int create_context(fw_shard_t *self)
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = self->protocols,
-        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_UV_NO_SIGSEGV_SIGFPE_SPIN,
+        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_UV_NO_SIGSEGV_SIGFPE_SPIN |
+                   fw_shard_tls_options(self),
         .foreign_loops = loops,
         .pt_serv_buf_size = 8192,
         .max_http_header_data = FW_HEADERS_BYTES_MAX,
@@ -208,6 +210,7 @@ static void tear_down(fw_shard_t *self)
         fw_gauge_add(self->metrics.control_bytes, -(int64_t)self->control_bytes);
     }
     fw_door_close(self);
+    fw_shard_tls_close(self);
     fw_hub_destroy(&self->hub);
     fw_delays_destroy(&self->delays);
     fw_shard_auth_end(self);
