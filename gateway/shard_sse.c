@@ -177,8 +177,14 @@ static int begin(fw_shard_t *self, struct lws *wsi, const stream_t *stream, cons
     char head[FW_SSE_HEAD_SIZE_MAX];
     int64_t now_ms = fw_clock_ms();
     fw_session_t *session = fw_ws_enter(self, connection);
-    fw_close_t refused =
-        fw_dialogue_open(&self->dialogue, session, stream->opening, now_ms, fw_shard_wall_s());
+    fw_close_t refused = fw_door_enter(self, connection);
+    if (refused.code == FW_CLOSE_NONE)
+        refused =
+            fw_dialogue_open(&self->dialogue, session, stream->opening, now_ms, fw_shard_wall_s());
+    if (refused.code == FW_CLOSE_NONE)
+        refused = fw_door_known(self, connection);
+    free(connection->room); /* nothing asks for it a second time */
+    connection->room = NULL;
     if (refused.code != FW_CLOSE_NONE) {
         fw_counter_add(self->metrics.opened_refused, 1);
         fw_ws_end(self, connection, (int)refused.code);
