@@ -22,7 +22,7 @@ install(EXPORT freshwire NAMESPACE freshwire:: DESTINATION ${FW_CONFIG_FOLDER} C
 foreach(folder proto runtime cache)
   install(DIRECTORY ${folder}/ DESTINATION ${FW_INCLUDE_FOLDER}/${folder} COMPONENT development
     FILES_MATCHING PATTERN "*.h" PATTERN "*_internal.h" EXCLUDE PATTERN cache/batch.h EXCLUDE PATTERN cache/connection.h EXCLUDE PATTERN cache/sentinel.h EXCLUDE PATTERN lua EXCLUDE PATTERN freshwire EXCLUDE
-    PATTERN runtime/context.h EXCLUDE PATTERN runtime/json.h EXCLUDE PATTERN runtime/log_route.h EXCLUDE)
+    PATTERN runtime/context.h EXCLUDE PATTERN runtime/fetch.h EXCLUDE PATTERN runtime/json.h EXCLUDE PATTERN runtime/log_route.h EXCLUDE)
 endforeach()
 install(FILES clients/c/publisher.h clients/c/fire.h DESTINATION ${FW_INCLUDE_FOLDER}/clients/c COMPONENT development)
 install(DIRECTORY proto/freshwire DESTINATION ${CMAKE_INSTALL_DATADIR}/freshwire/proto COMPONENT development

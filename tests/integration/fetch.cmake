@@ -1,0 +1,2 @@
+# Requests over HTTP.
+fw_integration_test(fetch fw::fetch)
