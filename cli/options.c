@@ -203,6 +203,11 @@ fw_gateway_config_t fw_options_gateway(const fw_config_t *config, fw_roles_t rol
         fw_config_list(config, "gateway.publish_keys", &gateway.publish_keys);
     gateway.trusted_proxies_count =
         fw_config_list(config, "gateway.trusted_proxies", &gateway.trusted_proxies);
+    gateway.client_publish_per_second = number32(config, "gateway.client_publish.rate");
+    gateway.client_publish_bytes_max = bytes(config, "gateway.client_publish.bytes_max");
+    gateway.client_publish_keep = fw_config_bool(config, "gateway.client_publish.keep");
+    gateway.client_publish_types_count =
+        fw_config_list(config, "gateway.client_publish.types", &gateway.client_publish_types);
     gateway.origins_count = fw_config_list(config, "gateway.origins", &gateway.origins);
     gateway.channels_count = fw_config_list(config, "gateway.channels", &gateway.channels);
     return gateway;

@@ -4,6 +4,7 @@
 #include "cli/options.h"
 
 #include "gateway/limits.h"
+#include "proto/presence_messages.h"
 
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)
@@ -96,8 +97,6 @@ static const fw_option_t table[] = {
          "history_events=256 barrier=hold."),
     BYTES("broker.replay_rate", "64MiB", MIB, 64 * GIB,
           "Bytes of history sent to gateways per second; beyond, replays wait."),
-    DURATION("broker.fire_repair", "5s", 100, MINUTE,
-             "A fire-and-forget event that was lost is asked for again for so long."),
     DURATION("broker.presence_grace", "15s", 0, HOUR,
              "Who lost the connection to a room and is back within it never left."),
     NUMBER("broker.presence_members_max", "5000", 1, 10000,
@@ -105,6 +104,8 @@ static const fw_option_t table[] = {
     BYTES("broker.presence_bytes_max", "64MiB", MIB, 1024 * GIB,
           "Memory of who is in which room; beyond, newcomers are not recorded, and their rooms are "
           "told by number."),
+    DURATION("broker.fire_repair", "5s", 100, MINUTE,
+             "A fire-and-forget event that was lost is asked for again for so long."),
     CHOICE("broker.fire_loss", "reset", "reset|count",
            "What to do when one cannot be had: reset the channels that its publisher may use and "
            "flush the cache, or only count it."),
@@ -139,7 +140,7 @@ static const fw_option_t table[] = {
                                     "several while it gets a new one."),
     SECRETS("security.peers",
             "Who may connect to the broker: name=<name> role=publisher|worker|gateway key=<public "
-            "key>, for publishers also channels=<pattern>|<pattern> and types=<pattern>|<pattern>. "
+            "key>, for publishers also channels=, types=, tags= and keys=<pattern>|<pattern>. "
             "Reloaded by SIGHUP."),
     BOOL("security.allow_plaintext", "false",
          "The broker may listen without keys on addresses that other machines reach."),
@@ -244,6 +245,15 @@ static const fw_option_t table[] = {
          "Rules for channels, the first that matches counts: <pattern> [max_delay_ms=N], for "
          "example room:* max_delay_ms=5: their events may wait so long (at most 1,000), so that "
          "several share one write."),
+    NUMBER("gateway.client_publish.rate", "10", 0, 1000,
+           "Events per second that one session may publish into rooms that its token's claim "
+           "publish allows, twice as many at once; beyond, fw.error 4290. 0: none."),
+    BYTES("gateway.client_publish.bytes_max", "4KiB", 1, FW_CLIENT_DATA_SIZE_MAX,
+          "Data of one of these events."),
+    BOOL("gateway.client_publish.keep", "false",
+         "They may ask to be kept: then they are ordinary events, with history."),
+    LIST("gateway.client_publish.types",
+         "Patterns of the types that they may have, for example typing,cursor_*; none: any."),
     DURATION("gateway.linger", "1m", 0, HOUR,
              "A channel that nobody shows any more is kept for so long."),
     DURATION("gateway.hello_timeout", "5s", 100, MINUTE, "For the client's fw.hello."),

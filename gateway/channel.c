@@ -25,6 +25,7 @@ void fw_channel_destroy(fw_channel_t **self_p)
     if (!self)
         return;
     assert(self->subscribers_count == 0);
+    assert(!self->notes);
     fw_sync_clear(&self->sync);
     free(self->subscribers);
     free(self);
@@ -49,7 +50,7 @@ uint32_t fw_channel_join(fw_channel_t *self, fw_session_t *session, uint32_t ind
         self->subscribers =
             fw_realloc(self->subscribers, self->subscribers_capacity, sizeof *self->subscribers);
     }
-    self->subscribers[self->subscribers_count] = (fw_subscriber_t){session, index};
+    self->subscribers[self->subscribers_count] = (fw_subscriber_t){session, index, 0};
     return self->subscribers_count++;
 }
 
@@ -57,7 +58,7 @@ fw_subscriber_t fw_channel_leave(fw_channel_t *self, uint32_t place)
 {
     assert(place < self->subscribers_count);
     uint32_t last = --self->subscribers_count;
-    fw_subscriber_t moved = {NULL, 0};
+    fw_subscriber_t moved = {NULL, 0, 0};
     if (place != last) {
         moved = self->subscribers[last];
         self->subscribers[place] = moved;

@@ -13,6 +13,7 @@ typedef struct fw_channel fw_channel_t;
 typedef struct {
     fw_session_t *session;
     uint32_t index;
+    uint32_t note; /* cursor into the notes, see notes.h */
 } fw_subscriber_t;
 
 typedef struct {
@@ -25,13 +26,15 @@ struct fw_channel {
     fw_subscriber_t *subscribers; /* dense, in no order */
     uint32_t subscribers_count;
     uint32_t subscribers_capacity;
-    uint64_t serial; /* names the present life of the ring: no two are equal in a shard */
+    struct fw_notes *notes; /* made at the first one, else NULL */
+    uint64_t serial;        /* names the present life of the ring: no two are equal in a shard */
     fw_channel_link_t
         needy; /* in the hub's list of those that wait for a fence or have something to ask */
     fw_channel_link_t idle; /* in the hub's list of those that nobody listens to */
     int64_t idle_until_ms;
     uint32_t fence;     /* number of the fence after which its topic is known to be subscribed */
     uint32_t unsettled; /* subscriptions that wait for a decision */
+    uint32_t noted;     /* place in the list of channels with notes */
     bool needy_listed : 1;
     bool idle_listed : 1;
     bool touched : 1;  /* in the hub's list of those that grew */

@@ -61,6 +61,12 @@ static int get_subscription(const json_t *object, fw_client_subscription_t *ret_
         ret_subscription->position.epoch = 0;
     if (offset.size > 0 && fw_offset_parse(offset, &ret_subscription->position.offset) != 0)
         return refuse(-EPROTO, "offset must be a decimal number in a text", ret_reason);
+    const json_t *presence = json_object_get(object, "presence");
+    ret_subscription->presence = FW_CLIENT_UNSAID;
+    if (presence && !json_is_boolean(presence))
+        return refuse(-EPROTO, "presence must be true or false", ret_reason);
+    if (presence)
+        ret_subscription->presence = json_is_true(presence) ? FW_CLIENT_YES : FW_CLIENT_NO;
     return 0;
 }
 
@@ -112,6 +118,31 @@ static int parse_one_channel(const json_t *object, fw_client_kind_t kind,
     return result;
 }
 
+/* The data is written anew, without spaces: what a browser sent is not passed on byte by byte. */
+static int parse_publish(const json_t *object, fw_client_message_t *ret_message,
+                         const char **ret_reason)
+{
+    const json_t *keep = json_object_get(object, "keep");
+    const json_t *data = json_object_get(object, "data");
+    int result = parse_one_channel(object, FW_CLIENT_PUBLISH, ret_message, ret_reason);
+    if (result != 0)
+        return result;
+    if (!get_text(object, "event", FW_EVENT_TYPE_SIZE_MAX, &ret_message->event) ||
+        ret_message->event.size == 0)
+        return refuse(-EPROTO, "event must be the type of an event", ret_reason);
+    if (keep && !json_is_boolean(keep))
+        return refuse(-EPROTO, "keep must be true or false", ret_reason);
+    ret_message->keep = json_is_true(keep);
+    if (!data)
+        return 0;
+    ret_message->data_text = json_dumps(data, JSON_COMPACT | JSON_ENCODE_ANY);
+    if (!ret_message->data_text)
+        return refuse(-EPROTO, "data cannot be read", ret_reason);
+    ret_message->data =
+        (fw_bytes_t){(const uint8_t *)ret_message->data_text, strlen(ret_message->data_text)};
+    return 0;
+}
+
 static int parse_object(const json_t *object, size_t subscriptions_max,
                         fw_client_message_t *ret_message, const char **ret_reason)
 {
@@ -130,6 +161,8 @@ static int parse_object(const json_t *object, size_t subscriptions_max,
         return parse_one_channel(object, FW_CLIENT_UNSUBSCRIBE, ret_message, ret_reason);
     if (fw_text_equal(type, FW_TEXT("fw.refresh")))
         return parse_refresh(object, ret_message, ret_reason);
+    if (fw_text_equal(type, FW_TEXT("fw.publish")))
+        return parse_publish(object, ret_message, ret_reason);
     if (fw_text_equal(type, FW_TEXT("fw.ping")))
         ret_message->kind = FW_CLIENT_PING;
     else if (fw_text_equal(type, FW_TEXT("fw.pong")))
@@ -142,8 +175,10 @@ static int parse_object(const json_t *object, size_t subscriptions_max,
 int fw_client_message_parse(fw_bytes_t text, size_t subscriptions_max,
                             fw_client_message_t *ret_message, const char **ret_reason)
 {
-    *ret_message = (fw_client_message_t){
-        .request_id = FW_TEXT_NONE, .token = FW_TEXT_NONE, .origin = FW_TEXT_NONE};
+    *ret_message = (fw_client_message_t){.request_id = FW_TEXT_NONE,
+                                         .token = FW_TEXT_NONE,
+                                         .origin = FW_TEXT_NONE,
+                                         .event = FW_TEXT_NONE};
     if (fw_json_depth(text) > FW_CLIENT_DEPTH_MAX)
         return refuse(-EBADMSG, "nested too deeply", ret_reason);
     json_error_t error;
@@ -171,7 +206,10 @@ void fw_client_message_clear(fw_client_message_t *self)
 {
     forget_token(self->document);
     free(self->subscriptions);
+    free(self->data_text);
     json_decref(self->document);
-    *self = (fw_client_message_t){
-        .request_id = FW_TEXT_NONE, .token = FW_TEXT_NONE, .origin = FW_TEXT_NONE};
+    *self = (fw_client_message_t){.request_id = FW_TEXT_NONE,
+                                  .token = FW_TEXT_NONE,
+                                  .origin = FW_TEXT_NONE,
+                                  .event = FW_TEXT_NONE};
 }

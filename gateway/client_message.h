@@ -17,12 +17,20 @@ typedef enum {
     FW_CLIENT_PING,
     FW_CLIENT_PONG,
     FW_CLIENT_REFRESH,
+    FW_CLIENT_PUBLISH,
 } fw_client_kind_t;
+
+typedef enum {
+    FW_CLIENT_UNSAID,
+    FW_CLIENT_NO,
+    FW_CLIENT_YES,
+} fw_client_wish_t;
 
 typedef struct {
     fw_text_t channel; /* not checked to be one */
     bool positioned;   /* position was given */
     fw_position_t position;
+    fw_client_wish_t presence; /* wants to know who is there */
 } fw_client_subscription_t;
 
 typedef struct {
@@ -33,7 +41,11 @@ typedef struct {
     bool batch;                              /* hello */
     fw_client_subscription_t *subscriptions; /* hello: any number; subscribe, unsubscribe: one */
     size_t subscriptions_count;
-    void *document; /* what the texts borrow from */
+    fw_text_t event; /* publish: the type of the event */
+    fw_bytes_t data; /* publish: one JSON value */
+    bool keep;       /* publish */
+    char *data_text; /* owned; what data is */
+    void *document;  /* what the texts borrow from */
 } fw_client_message_t;
 
 /* Parses UTF-8 text. 0: the caller clears the message. -EBADMSG: not a JSON object, or too deep.

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "gateway/dialogue_rooms.h"
 #include "gateway/dialogue_stream.h"
 #include "gateway/dialogue_token.h"
 #include "proto/browser.h"
@@ -185,9 +186,11 @@ static fw_close_t hello(const fw_dialogue_t *self, fw_session_t *session, const 
     session->state = FW_SESSION_GREETING;
     wishes_t wishes = {message->subscriptions, message->subscriptions_count};
     join_endpoint(self, session, route, &wishes);
-    for (size_t i = 0; i < message->subscriptions_count; i++)
+    for (size_t i = 0; i < message->subscriptions_count; i++) {
         if (!is_of_endpoint(session, route, message->subscriptions[i].channel))
             fw_dialogue_join(self, session, &message->subscriptions[i], FW_TEXT_NONE);
+        fw_dialogue_watch(self, session, &message->subscriptions[i]);
+    }
     fw_hub_await(self->hub, session);
     return FW_CLOSE_NOT;
 }
@@ -226,8 +229,14 @@ static fw_close_t obey(const fw_dialogue_t *self, fw_session_t *session, const f
             return fw_dialogue_refresh(self, session, message, now_ms, wall_s);
         break;
     case FW_CLIENT_SUBSCRIBE:
+        if (!greeted)
+            break;
+        fw_dialogue_join(self, session, &message->subscriptions[0], message->request_id);
+        fw_dialogue_watch(self, session, &message->subscriptions[0]);
+        break;
+    case FW_CLIENT_PUBLISH:
         if (greeted)
-            fw_dialogue_join(self, session, &message->subscriptions[0], message->request_id);
+            fw_dialogue_publish(self, session, message, now_ms);
         break;
     case FW_CLIENT_UNSUBSCRIBE:
         if (greeted)
@@ -235,7 +244,7 @@ static fw_close_t obey(const fw_dialogue_t *self, fw_session_t *session, const f
         break;
     }
     bool asks = message->kind == FW_CLIENT_SUBSCRIBE || message->kind == FW_CLIENT_UNSUBSCRIBE ||
-                message->kind == FW_CLIENT_REFRESH;
+                message->kind == FW_CLIENT_REFRESH || message->kind == FW_CLIENT_PUBLISH;
     if (asks && !greeted)
         say_error(self, session, message->request_id, FW_CLOSE_BAD_REQUEST, "fw.hello is expected",
                   FW_TEXT_NONE);

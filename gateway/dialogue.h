@@ -17,6 +17,8 @@ typedef struct {
     uint32_t channels_max; /* per session */
     uint64_t *refused;     /* counts the messages that were answered by fw.error */
     size_t resume_max;     /* subscriptions in one fw.hello */
+    fw_rooms_t *rooms;     /* NULL = no presence */
+    const struct fw_client_publish *publish; /* see dialogue_rooms.h; NULL = clients may not */
     /* Told of every token; result is that of fw_auth_verify. NULL = nobody. */
     void (*judged)(void *context, fw_door_t door, int result);
     void *judged_context;

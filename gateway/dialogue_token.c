@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "gateway/dialogue_rooms.h"
+
 static fw_close_t close_with(fw_close_code_t code, const char *reason)
 {
     return (fw_close_t){code, reason};
@@ -84,6 +86,7 @@ void fw_dialogue_replace_claims(const fw_dialogue_t *self, fw_session_t *session
         expel(self, session, channel, now_ms);
         left = true;
     }
+    fw_dialogue_recheck(self, session);
     /* The welcome may have waited for these only. */
     if (left && session->state == FW_SESSION_WAITING)
         fw_hub_await(self->hub, session);

@@ -13,6 +13,21 @@ static void payload(fw_json_t *json, const fw_payload_t *data)
                                           room ? json->size - json->needed : 0);
 }
 
+/* Who caused it; client: the gateway vouches for it. */
+static void author(fw_json_t *json, const fw_publication_t *publication)
+{
+    if (publication->origin.size > 0) {
+        literal(json, ",\"origin\":");
+        fw_json_string(json, publication->origin);
+    }
+    if (publication->user_id.size > 0) {
+        literal(json, ",\"user_id\":");
+        fw_json_string(json, publication->user_id);
+    }
+    if (publication->client)
+        literal(json, ",\"client\":true");
+}
+
 void fw_event_json(fw_json_t *json, const fw_delivery_t *delivery,
                    const fw_publication_t *publication)
 {
@@ -38,13 +53,20 @@ void fw_event_json(fw_json_t *json, const fw_delivery_t *delivery,
     literal(json, delivery->unconfirmed ? ",\"unconfirmed\":true" : ",\"unconfirmed\":false");
     literal(json, ",\"spread_ms\":");
     fw_json_number(json, delivery->spread_ms);
-    if (publication->origin.size > 0) {
-        literal(json, ",\"origin\":");
-        fw_json_string(json, publication->origin);
-    }
-    if (publication->user_id.size > 0) {
-        literal(json, ",\"user_id\":");
-        fw_json_string(json, publication->user_id);
-    }
+    author(json, publication);
     literal(json, "}");
+}
+
+void fw_event_json_note(fw_json_t *json, fw_text_t channel, const fw_publication_t *publication)
+{
+    literal(json, "{\"type\":");
+    fw_json_string(json, publication->type);
+    literal(json, ",\"data\":");
+    payload(json, &publication->data);
+    literal(json, ",\"channel\":");
+    fw_json_string(json, channel);
+    literal(json, ",\"ts\":");
+    fw_json_number(json, publication->ts);
+    author(json, publication);
+    literal(json, ",\"ephemeral\":true}");
 }

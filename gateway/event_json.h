@@ -11,3 +11,5 @@
  * it. */
 void fw_event_json(fw_json_t *json, const fw_delivery_t *delivery,
                    const fw_publication_t *publication);
+/* The same for an event of a client that nobody keeps: it has no place. */
+void fw_event_json_note(fw_json_t *json, fw_text_t channel, const fw_publication_t *publication);

@@ -96,6 +96,8 @@ fw_gateway_config_t fw_gateway_defaults(void)
         .drain_delay_ms = 5000,
         .drain_window_ms = 60000,
         .reconnect_window_ms = 2000,
+        .client_publish_per_second = 10,
+        .client_publish_bytes_max = 4096,
     };
 }
 

@@ -48,13 +48,18 @@ typedef struct {
     const char *const
         *trusted_proxies; /* ranges whose X-Forwarded-For is believed; none = nobody's */
     size_t trusted_proxies_count;
-    uint32_t accepts_per_second;       /* of a shard; 0 = as fast as they come */
-    uint32_t half_open_max;            /* connections of a shard without a request */
-    uint32_t sessions_per_user_max;    /* in a shard; 0 = no limit */
-    uint32_t sessions_per_address_max; /* likewise; private addresses are not counted */
-    int64_t request_ms;                /* for the head of a request */
-    int64_t body_ms;                   /* for its body */
-    const fw_security_t *security;     /* keys of the links, NULL = none; outlives it */
+    uint32_t accepts_per_second;        /* of a shard; 0 = as fast as they come */
+    uint32_t half_open_max;             /* connections of a shard without a request */
+    uint32_t sessions_per_user_max;     /* in a shard; 0 = no limit */
+    uint32_t sessions_per_address_max;  /* likewise; private addresses are not counted */
+    int64_t request_ms;                 /* for the head of a request */
+    int64_t body_ms;                    /* for its body */
+    uint32_t client_publish_per_second; /* events of one session; 0 = clients may not publish */
+    size_t client_publish_bytes_max;    /* of the data of one */
+    bool client_publish_keep;           /* keep:true is allowed */
+    const char *const *client_publish_types; /* patterns; none = every type */
+    size_t client_publish_types_count;
+    const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
 } fw_gateway_config_t;
 
 typedef struct fw_gateway fw_gateway_t;

@@ -236,6 +236,20 @@ static const fw_entry_t *entry_at(fw_gather_t *self, fw_ring_t *ring, uint64_t o
     return entry;
 }
 
+/* What is not kept; an event or two more for the metrics. False when the piece is full. */
+static bool read_notes(fw_gather_t *self, fw_subscription_t *subscription)
+{
+    bool binary = self->encoding == FW_ENCODING_PROTOBUF;
+    const fw_entry_t *entry;
+    while ((entry = fw_note_next(subscription, binary)) != NULL) {
+        if (!add_entry(self, entry))
+            return false;
+        fw_note_took(subscription);
+        self->pure = false;
+    }
+    return true;
+}
+
 /* Reads a subscription as far as there is room. False when the piece is full. */
 static bool read_subscription(fw_gather_t *self, const fw_session_t *session,
                               fw_subscription_t *subscription)
@@ -258,7 +272,7 @@ static bool read_subscription(fw_gather_t *self, const fw_session_t *session,
         if (!pass_over(self, session, subscription))
             return false;
         if (subscription->cursor >= head)
-            return true;
+            return read_notes(self, subscription);
         if (!add_entry(self, entry_at(self, ring, subscription->cursor + 1)))
             return false;
         subscription->cursor++;
@@ -314,7 +328,7 @@ static bool reuse(fw_gather_t *self, fw_session_t *session)
     fw_channel_t *channel = subscription->channel;
     if (channel->serial != memo->serial || subscription->cursor != memo->from ||
         subscription->reset != FW_RESET_NONE || fw_ring_head(&channel->sync.ring) != memo->head ||
-        memo->output.bytes.size > self->limit)
+        fw_note_waits(subscription) || memo->output.bytes.size > self->limit)
         return false;
     subscription->cursor = memo->to;
     if (memo->to >= memo->head)

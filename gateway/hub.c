@@ -7,6 +7,7 @@
 
 #include "gateway/pacer.h"
 #include "gateway/registry.h"
+#include "gateway/rooms.h"
 #include "gateway/topics.h"
 #include "runtime/alloc.h"
 
@@ -17,6 +18,7 @@ typedef struct {
 
 struct fw_hub {
     fw_hub_limits_t limits;
+    fw_rooms_t *rooms;
     fw_registry_t *channels;
     fw_topics_t *topics;
     fw_hub_counts_t counts;
@@ -82,6 +84,11 @@ fw_hub_t *fw_hub_new(const fw_hub_limits_t *limits)
     return self;
 }
 
+void fw_hub_set_rooms(fw_hub_t *self, fw_rooms_t *rooms)
+{
+    self->rooms = rooms;
+}
+
 static void forget_channel(fw_hub_t *self, fw_channel_t *channel)
 {
     needy_remove(&self->needy, channel);
@@ -92,6 +99,8 @@ static void forget_channel(fw_hub_t *self, fw_channel_t *channel)
     if (channel->touched && channel->delay_ms > 0)
         fw_pacer_forget(&self->pacer, channel);
     self->counts.rings_bytes -= fw_sync_bytes(&channel->sync);
+    if (self->rooms)
+        fw_rooms_forget(self->rooms, channel);
     fw_topics_release(self->topics, fw_channel_name(channel));
     fw_registry_remove(self->channels, channel);
     self->counts.channels--;
@@ -206,7 +215,7 @@ int64_t fw_hub_pace(fw_hub_t *self, int64_t now_ms)
     return fw_pacer_next_ms(&self->pacer, now_ms);
 }
 
-static void touch(fw_hub_t *self, fw_channel_t *channel)
+void fw_hub_touch(fw_hub_t *self, fw_channel_t *channel)
 {
     if (channel->touched)
         return;
@@ -306,7 +315,7 @@ static void apply(fw_hub_t *self, fw_channel_t *channel, size_t bytes_before, un
     if (changed & FW_SYNC_SETTLES)
         settle_all(self, channel);
     if (changed & FW_SYNC_GREW)
-        touch(self, channel);
+        fw_hub_touch(self, channel);
     update_needs(self, channel);
 }
 
@@ -386,6 +395,8 @@ uint32_t fw_hub_join(fw_hub_t *self, fw_session_t *session, fw_text_t name,
     if (found < 0) {
         index = fw_session_join(session, channel, position, request_id);
         self->counts.subscriptions++;
+        if (self->rooms)
+            fw_rooms_joined(self->rooms, session, index);
     } else if (position || session->subscriptions[index].wish) {
         fw_session_rejoin(session, index, position, request_id);
     } else {
@@ -396,9 +407,12 @@ uint32_t fw_hub_join(fw_hub_t *self, fw_session_t *session, fw_text_t name,
     return index;
 }
 
-static void leave(fw_hub_t *self, fw_session_t *session, uint32_t index, int64_t now_ms)
+static void leave(fw_hub_t *self, fw_session_t *session, uint32_t index, bool on_purpose,
+                  int64_t now_ms)
 {
     fw_channel_t *channel = session->subscriptions[index].channel;
+    if (self->rooms)
+        fw_rooms_leaving(self->rooms, session, index, on_purpose);
     fw_session_leave(session, index);
     self->counts.subscriptions--;
     if (channel->subscribers_count > 0)
@@ -413,14 +427,14 @@ int fw_hub_leave(fw_hub_t *self, fw_session_t *session, fw_text_t name, int64_t 
     int index = channel ? fw_session_find(session, channel) : -1;
     if (index < 0)
         return -ENOENT;
-    leave(self, session, (uint32_t)index, now_ms);
+    leave(self, session, (uint32_t)index, true, now_ms);
     return 0;
 }
 
 void fw_hub_part(fw_hub_t *self, fw_session_t *session, int64_t now_ms)
 {
     while (session->count > 0)
-        leave(self, session, session->count - 1U, now_ms);
+        leave(self, session, session->count - 1U, false, now_ms);
     unmark(self, session);
 }
 

@@ -20,6 +20,7 @@ typedef struct {
 } fw_hub_limits_t;
 
 typedef struct fw_hub fw_hub_t;
+typedef struct fw_rooms fw_rooms_t;
 
 typedef struct {
     uint64_t subscriptions;
@@ -37,6 +38,8 @@ typedef struct {
 } fw_topic_change_t;
 
 fw_hub_t *fw_hub_new(const fw_hub_limits_t *limits) __attribute__((warn_unused_result));
+/* Presence and notes; NULL = none. Set once, before the first session. */
+void fw_hub_set_rooms(fw_hub_t *self, fw_rooms_t *rooms);
 /* Every session must have left (assert). */
 void fw_hub_destroy(fw_hub_t **self_p);
 const fw_hub_counts_t *fw_hub_counts(const fw_hub_t *self);
@@ -56,6 +59,8 @@ void fw_hub_part(fw_hub_t *self, fw_session_t *session, int64_t now_ms);
 void fw_hub_await(fw_hub_t *self, fw_session_t *session);
 /* There is something to write to it. */
 void fw_hub_mark(fw_hub_t *self, fw_session_t *session);
+/* There is something to write to all who listen to a channel. */
+void fw_hub_touch(fw_hub_t *self, fw_channel_t *channel);
 /* The next session to be flushed; NULL when there is none. */
 fw_session_t *fw_hub_next_marked(fw_hub_t *self);
 /* How many are waiting to be flushed, after what grew was passed on to its listeners. */

@@ -130,6 +130,15 @@ void fw_server_error(fw_json_t *json, const fw_server_error_t *error)
     literal(json, error->temporary ? ",\"temporary\":true" : ",\"temporary\":false");
     if (error->channel.size > 0)
         member(json, "channel", error->channel);
+    if (error->action)
+        member(json, "action", fw_text(error->action));
+    literal(json, "}");
+}
+
+void fw_server_published(fw_json_t *json, fw_text_t request_id)
+{
+    literal(json, "{\"type\":\"fw.published\"");
+    request(json, request_id);
     literal(json, "}");
 }
 

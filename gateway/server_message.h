@@ -32,7 +32,8 @@ typedef struct {
     fw_close_code_t code;
     const char *reason;
     bool temporary;
-    fw_text_t channel; /* empty when it is about none */
+    const char *action; /* what of the request failed, when it is not all of it; NULL = nothing */
+    fw_text_t channel;  /* empty when it is about none */
 } fw_server_error_t;
 
 void fw_server_welcome(fw_json_t *json, const fw_server_welcome_t *welcome);
@@ -45,6 +46,7 @@ void fw_server_reset(fw_json_t *json, fw_reset_reason_t reason, fw_text_t channe
 /* The events up to here are not for this session: without it they would look like a hole. */
 void fw_server_position(fw_json_t *json, fw_text_t channel, fw_position_t position);
 void fw_server_error(fw_json_t *json, const fw_server_error_t *error);
+void fw_server_published(fw_json_t *json, fw_text_t request_id);
 void fw_server_ping(fw_json_t *json);
 void fw_server_pong(fw_json_t *json);
 /* A new token was taken; expires_in_ms: 0 = never. */

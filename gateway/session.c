@@ -399,6 +399,18 @@ void fw_session_say_unsubscribed(fw_session_t *self, fw_text_t request_id, fw_te
     say(self, render_unsubscribed, &answer);
 }
 
+static void render_published(fw_json_t *json, const void *args)
+{
+    const answer_t *answer = args;
+    fw_server_published(json, answer->request_id);
+}
+
+void fw_session_say_published(fw_session_t *self, fw_text_t request_id)
+{
+    answer_t answer = {.request_id = request_id};
+    say(self, render_published, &answer);
+}
+
 static void render_error(fw_json_t *json, const void *args)
 {
     fw_server_error(json, args);

@@ -42,6 +42,9 @@ typedef struct {
     uint8_t reset; /* fw_reset_reason_t that the client must be told, before any further event */
     bool dirty : 1;
     bool recovered : 1; /* for the welcome */
+    bool seen : 1;      /* counts as presence in the room */
+    bool watches : 1;   /* wants to know who is in the room */
+    bool list : 1;      /* is to get the list of members before its changes */
 } fw_subscription_t;
 
 struct fw_session {
@@ -54,9 +57,10 @@ struct fw_session {
     uint32_t control_capacity;
     fw_wheel_node_t timer;
     uint64_t id;
-    uint32_t number;      /* the shard's: place in its list of sessions */
-    fw_bucket_t messages; /* inbound rate */
-    uint16_t count;       /* subscriptions */
+    uint32_t number;       /* the shard's: place in its list of sessions */
+    fw_bucket_t messages;  /* inbound rate */
+    fw_bucket_t publishes; /* of fw.publish */
+    uint16_t count;        /* subscriptions */
     uint16_t capacity;
     uint16_t first_dirty; /* index + 1 */
     uint16_t last_dirty;
@@ -107,12 +111,20 @@ void fw_session_reset(fw_session_t *self, uint32_t index, fw_reset_reason_t reas
 /* There may be something to read in this one. */
 void fw_session_touch(fw_session_t *self, uint32_t index);
 
+/* The next note of a subscription (see notes.h), NULL when there is none; it is the same until
+ * fw_note_took. */
+const fw_entry_t *fw_note_next(fw_subscription_t *self, bool binary);
+void fw_note_took(fw_subscription_t *self);
+/* There may be a note to be read. */
+bool fw_note_waits(const fw_subscription_t *self);
+
 /* Appends own messages to what is written next. */
 void fw_session_say_welcome(fw_session_t *self, uint32_t ping_ms, uint32_t reconnect_window_ms);
 void fw_session_say_subscribed(fw_session_t *self, uint32_t index, fw_text_t request_id);
 /* reason: "" when the client asked for it. */
 void fw_session_say_unsubscribed(fw_session_t *self, fw_text_t request_id, fw_text_t channel,
                                  const char *reason);
+void fw_session_say_published(fw_session_t *self, fw_text_t request_id);
 void fw_session_say_error(fw_session_t *self, const fw_server_error_t *error);
 /* Also as a WebSocket ping, which every browser answers by itself; of server-sent events a comment.
  */

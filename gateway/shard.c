@@ -2,6 +2,7 @@
  * All work of a turn is done in the prepare handle, right before the loop would sleep: broker, then
  * sessions. Callbacks of libwebsockets only change state and mark sessions. */
 #include "gateway/shard_internal.h"
+#include "gateway/shard_rooms.h"
 #include "gateway/shard_tls.h"
 #include "gateway/shard_watch.h"
 
@@ -268,6 +269,7 @@ void fw_shard_ticked(uv_timer_t *timer)
     fw_pulse_beat(self->args->pulse, now_ms);
     fw_wheel_turn(self->wheel, now_ms, timer_fired, self);
     fw_uplink_tick(self->uplink, now_ms);
+    fw_shard_rooms_tick(self);
     fw_shard_report_link(self, fw_uplink_connected(self->uplink));
     fw_accept_resume(self, now_ms);
     fw_door_tick(self, now_ms);

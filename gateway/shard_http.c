@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "gateway/shard_internal.h"
+#include "gateway/shard_rooms.h"
 #include "proto/utf8.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
@@ -449,8 +450,11 @@ void fw_http_published(void *context, uint64_t request_id, int error, const fw_p
     fw_post_t *post = self->posts;
     while (post && post->request_id != request_id)
         post = post->next;
-    if (!post)
-        return; /* the client has gone */
+    if (!post) {
+        /* The client has gone, or it is an event of a browser. */
+        fw_shard_rooms_published(self, request_id, error, ack);
+        return;
+    }
     fw_problem_t problem = problem_of_end(error, ack);
     fw_counter_add(fw_gateway_metrics_publish(&self->metrics, problem.status), 1);
     post->response = problem.status == 200 ? fw_published_response(ack, &post->response_size)

@@ -46,6 +46,7 @@ struct fw_shard {
     char unknown[FW_SUBPROTOCOL_SIZE_MAX + 1]; /* name of the last of protocols; see shard_http.c */
     fw_hub_t *hub;
     fw_auth_t *auth;
+    struct fw_shard_rooms *rooms; /* see shard_rooms.h */
     const fw_token_rules_t *token_rules;
     fw_dialogue_t dialogue;
     fw_wheel_t *wheel;

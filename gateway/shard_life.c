@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "gateway/shard_auth.h"
+#include "gateway/shard_rooms.h"
 #include "gateway/shard_tls.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
@@ -105,6 +106,7 @@ static int start_uplink(fw_shard_t *self, int64_t now_ms)
         .security = self->config->security,
         .loop = &self->loop,
         .hub = self->hub,
+        .rooms = fw_shard_rooms_of(self),
         .metrics = &self->metrics,
         .published = fw_http_published,
         .published_context = self,
@@ -146,6 +148,7 @@ static void build(fw_shard_t *self, int64_t now_ms)
         .resume_max = config->channels_per_session_max,
     };
     fw_shard_auth_begin(self);
+    fw_shard_rooms_begin(self);
 }
 
 static void close_handle(uv_handle_t *handle)
@@ -212,6 +215,7 @@ static void tear_down(fw_shard_t *self)
     fw_door_close(self);
     fw_shard_tls_close(self);
     fw_hub_destroy(&self->hub);
+    fw_shard_rooms_end(self);
     fw_delays_destroy(&self->delays);
     fw_shard_auth_end(self);
     fw_wheel_destroy(&self->wheel);

@@ -113,6 +113,7 @@ int fw_uplink_new(const fw_uplink_options_t *options, int64_t now_ms, fw_uplink_
     uint64_t seed;
     self->options = *options;
     self->codec = fw_codec_new();
+    self->note_codec = fw_codec_new();
     self->beacon_interval_ms = 500;
     self->json_size = FW_UPLINK_JSON_SIZE_MIN;
     self->json = fw_alloc(1, self->json_size);
@@ -149,7 +150,7 @@ int fw_uplink_new(const fw_uplink_options_t *options, int64_t now_ms, fw_uplink_
     return 0;
 }
 
-static int say(fw_uplink_t *self, const fw_message_t *message)
+int fw_uplink_say(fw_uplink_t *self, const fw_message_t *message)
 {
     return fw_socket_send(self->control, fw_codec_encode(self->codec, FW_LINK_GATEWAY_UP, message));
 }
@@ -162,7 +163,7 @@ void fw_uplink_destroy(fw_uplink_t **self_p)
     if (self->control && self->welcomed) {
         fw_message_t goodbye = {.kind = FW_MESSAGE_GOODBYE, .goodbye = FW_TEXT("stopping")};
         zsock_set_linger(self->control, 100);
-        (void)say(self, &goodbye);
+        (void)fw_uplink_say(self, &goodbye);
     }
     fw_wakeup_destroy(&self->publisher_wakeup);
     fw_publisher_destroy(&self->publisher);
@@ -170,6 +171,7 @@ void fw_uplink_destroy(fw_uplink_t **self_p)
     fw_dial_destroy(&self->control_dial);
     fw_dial_destroy(&self->events_dial);
     fw_codec_destroy(&self->codec);
+    fw_codec_destroy(&self->note_codec);
     free(self->json);
     free(self);
     *self_p = NULL;
@@ -211,7 +213,7 @@ static bool ask_positions(fw_uplink_t *self, int64_t now_ms)
     fw_message_t request = {.kind = FW_MESSAGE_POSITIONS_REQUEST};
     request.positions_request = (fw_positions_request_t){
         .request_id = ++self->last_request, .channels = names, .channels_count = count};
-    if (say(self, &request) != 0) {
+    if (fw_uplink_say(self, &request) != 0) {
         fw_hub_want(hub);
         return false;
     }
@@ -250,7 +252,7 @@ static void ask_replays(fw_uplink_t *self, int64_t now_ms)
         fw_sync_replay_asked(&channel->sync, self->last_request, now_ms,
                              &request.replay_request.since, &request.replay_request.limit);
         /* One that cannot be sent is asked again when its answer is overdue. */
-        (void)say(self, &request);
+        (void)fw_uplink_say(self, &request);
     }
 }
 
@@ -301,6 +303,7 @@ bool fw_uplink_turn(fw_uplink_t *self, int64_t now_ms)
         all = fw_uplink_receive_events(self) && all;
         apply_topics(self);
         ask(self, now_ms);
+        fw_uplink_ask_rooms(self, now_ms);
     }
     /* Sending and subscribing may have taken the wake-up of what has just come. */
     return !all || has_input(self->events) || has_input(self->control) ||
@@ -316,14 +319,14 @@ static void greet(fw_uplink_t *self, int64_t now_ms)
         .incarnation = {self->incarnation, sizeof self->incarnation},
     };
     self->greeted_ms = now_ms;
-    (void)say(self, &hello);
+    (void)fw_uplink_say(self, &hello);
 }
 
 static void ping(fw_uplink_t *self, int64_t now_ms)
 {
     fw_message_t message = {.kind = FW_MESSAGE_PING, .number = ++self->last_ping};
     self->pinged_ms = now_ms;
-    (void)say(self, &message);
+    (void)fw_uplink_say(self, &message);
 }
 
 static void report(fw_uplink_t *self)

@@ -11,6 +11,7 @@
 #include "clients/c/publisher.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/hub.h"
+#include "gateway/rooms.h"
 
 enum {
     FW_UPLINK_SILENCE_MS = 3000,
@@ -29,6 +30,7 @@ typedef struct {
     const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
     uv_loop_t *loop;
     fw_hub_t *hub;
+    fw_rooms_t *rooms; /* NULL = no presence and no notes */
     const fw_gateway_metrics_t *metrics;
     fw_publisher_done_fn *published; /* of events that went through fw_uplink_publisher */
     void *published_context;
@@ -48,6 +50,10 @@ void fw_uplink_destroy(fw_uplink_t **self_p);
 bool fw_uplink_turn(fw_uplink_t *self, int64_t now_ms) __attribute__((warn_unused_result));
 /* Greets, pings, notices silence. To be called at least every 100 ms. */
 void fw_uplink_tick(fw_uplink_t *self, int64_t now_ms);
+
+/* An event of a client for those who are in the room now: its audience is one channel. 0, or a
+ * negative errno when it cannot be sent now. */
+int fw_uplink_pass(fw_uplink_t *self, const fw_event_t *event) __attribute__((warn_unused_result));
 
 bool fw_uplink_connected(const fw_uplink_t *self);
 fw_publisher_t *fw_uplink_publisher(fw_uplink_t *self);

@@ -50,6 +50,8 @@ static bool take_event(fw_uplink_t *self, fw_bytes_t body, int64_t now_us)
     fw_refusal_t refusal;
     fw_counter_add(metrics->received, 1);
     if (fw_codec_decode_delivery(self->codec, body, &delivery, &refusal) != 0) {
+        if (fw_uplink_take_note(self, body, now_us))
+            return true;
         fw_counter_add(metrics->refused[FW_REFUSED_EVENTS], 1);
         fw_uplink_trouble(self, now_us / 1000, "event of the broker is malformed, ignoring it",
                           &refusal);
@@ -97,6 +99,8 @@ static bool take_beacon(fw_uplink_t *self, fw_bytes_t body, int64_t now_ms)
         fw_counter_add(self->options.metrics->beacons_missed,
                        beacon.number - self->beacon_number - 1);
         fw_hub_suspect(self->options.hub);
+        if (self->options.rooms)
+            fw_roster_suspect(fw_rooms_roster(self->options.rooms));
     }
     memcpy(self->beacon, beacon.incarnation.data, FW_INCARNATION_SIZE);
     self->beacon_number = beacon.number;
@@ -152,6 +156,8 @@ static void welcome(fw_uplink_t *self, const fw_welcome_t *welcome_message)
         self->beacon_interval_ms = welcome_message->beacon_interval_ms;
     self->known = true;
     self->welcomed = true;
+    if (self->options.rooms)
+        fw_roster_linked(fw_rooms_roster(self->options.rooms));
     fw_uplink_settled(self);
 }
 
@@ -223,6 +229,10 @@ static bool take_answer(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us)
     case FW_MESSAGE_GOODBYE:
         self->welcomed = false;
         break;
+    case FW_MESSAGE_PRESENCE_ACK:
+    case FW_MESSAGE_PRESENCE_REPLY:
+        fw_uplink_take_presence(self, &message, now_us / 1000);
+        break;
     case FW_MESSAGE_PONG:
     case FW_MESSAGE_HELLO:
     case FW_MESSAGE_PING:
@@ -238,9 +248,7 @@ static bool take_answer(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us)
     case FW_MESSAGE_FIRE_MARK:
     case FW_MESSAGE_FIRE_MISSING:
     case FW_MESSAGE_PRESENCE_REPORT:
-    case FW_MESSAGE_PRESENCE_ACK:
     case FW_MESSAGE_PRESENCE_REQUEST:
-    case FW_MESSAGE_PRESENCE_REPLY:
     case FW_MESSAGE_CLIENT_NOTE:
         break; /* the pong's arrival is all that counts; the others never come on this link */
     }

@@ -16,6 +16,7 @@ enum {
 struct fw_uplink {
     fw_uplink_options_t options;
     fw_codec_t *codec;
+    fw_codec_t *note_codec; /* of publications inside messages */
     fw_dial_t *control_dial;
     fw_dial_t *events_dial;
     const char *control_at; /* chosen for the sockets to be opened; NULL = to be chosen */
@@ -57,6 +58,8 @@ struct fw_uplink {
 };
 
 /* uplink.c */
+/* Over the control link. 0 or a negative errno. */
+int fw_uplink_say(fw_uplink_t *self, const fw_message_t *message);
 /* Logs at a limited rate. */
 void fw_uplink_trouble(fw_uplink_t *self, int64_t now_ms, const char *message,
                        const fw_refusal_t *refusal);
@@ -73,3 +76,10 @@ void fw_uplink_settled(fw_uplink_t *self);
 /* Receives until there is nothing more; false when the budget ended before. */
 bool fw_uplink_receive_events(fw_uplink_t *self) __attribute__((warn_unused_result));
 bool fw_uplink_receive_answers(fw_uplink_t *self) __attribute__((warn_unused_result));
+
+/* uplink_rooms.c */
+/* Whether the body of an event frame was a note. */
+bool fw_uplink_take_note(fw_uplink_t *self, fw_bytes_t body, int64_t now_us);
+void fw_uplink_take_presence(fw_uplink_t *self, const fw_message_t *message, int64_t now_ms);
+/* Sends what there is to be reported and asked. */
+void fw_uplink_ask_rooms(fw_uplink_t *self, int64_t now_ms);
