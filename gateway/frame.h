@@ -14,6 +14,7 @@ typedef enum {
     FW_FRAME_BINARY = 2,
     FW_FRAME_CLOSE = 8,
     FW_FRAME_PING = 9,
+    FW_FRAME_PONG = 10,
 } fw_frame_kind_t;
 
 /* What the messages of a session are written in. */

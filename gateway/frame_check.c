@@ -1,11 +1,18 @@
 /* frame_check.c - see frame_check.h.   SPDX-License-Identifier: MPL-2.0 */
 #include "gateway/frame_check.h"
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/alloc.h"
+
 enum {
     OPCODE_CONTINUATION = 0,
     OPCODE_BINARY = 2,
     OPCODE_CLOSE = 8,
+    OPCODE_PING = 9,
     OPCODE_PONG = 10,
+    CONTROL_MAX = 125,
     FINAL = 0x80,
     RESERVED = 0x70,
     OPCODE = 0x0f,
@@ -76,8 +83,10 @@ static uint64_t number(const uint8_t *bytes, unsigned size)
 }
 
 /* The head is complete. */
-static fw_close_t begin_payload(fw_frame_check_t *self, uint64_t message_bytes_max, int64_t now_ms)
+static fw_close_t begin_payload(fw_frame_check_t *self, const fw_frame_rules_t *rules,
+                                int64_t now_ms)
 {
+    uint64_t message_bytes_max = rules->message_bytes_max;
     unsigned length = self->head[1] & LENGTH;
     bool control = opcode_of(self) & CONTROL;
     bool final = self->head[0] & FINAL;
@@ -92,6 +101,7 @@ static fw_close_t begin_payload(fw_frame_check_t *self, uint64_t message_bytes_m
     if ((control || !final) &&
         !fw_bucket_take(&self->extra, now_ms, FW_EXTRA_FRAMES_PER_SECOND, FW_EXTRA_FRAMES_BURST))
         return (fw_close_t){FW_CLOSE_TOO_MANY, "too many frames"};
+    self->seen = 0;
     if (opcode_of(self) == OPCODE_CLOSE && self->left == 1)
         return broken("half a close code");
     if (!control) {
@@ -141,9 +151,31 @@ static fw_close_t take_close(fw_frame_check_t *self, uint8_t byte)
     return FW_CLOSE_NOT;
 }
 
+/* Some of a ping's payload. */
+static void take_ping(fw_frame_check_t *self, const fw_frame_rules_t *rules, const uint8_t *bytes,
+                      size_t size)
+{
+    const uint8_t *mask = self->head + head_size(self) - MASK_SIZE;
+    uint8_t whole[CONTROL_MAX];
+    uint8_t *plain = whole;
+    if (size < self->left || self->ping) {
+        if (!self->ping)
+            self->ping = fw_alloc(CONTROL_MAX, 1);
+        plain = self->ping;
+    }
+    for (size_t i = 0; i < size; i++, self->seen++)
+        plain[self->seen] = bytes[i] ^ mask[self->seen % MASK_SIZE];
+    if (size < self->left)
+        return;
+    if (rules->pinged)
+        rules->pinged(rules->context, (fw_bytes_t){plain, self->seen});
+    fw_frame_check_clear(self);
+}
+
 static fw_close_t end_frame(fw_frame_check_t *self)
 {
     bool close = opcode_of(self) == OPCODE_CLOSE;
+    self->removed = false;
     self->in_payload = false;
     self->filled = 0;
     self->closed = close;
@@ -153,48 +185,71 @@ static fw_close_t end_frame(fw_frame_check_t *self)
 }
 
 /* One byte of the head. */
-static fw_close_t take_head(fw_frame_check_t *self, uint64_t message_bytes_max, int64_t now_ms,
+static fw_close_t take_head(fw_frame_check_t *self, const fw_frame_rules_t *rules, int64_t now_ms,
                             uint8_t byte)
 {
     self->head[self->filled++] = byte;
-    if (self->filled == 1)
+    if (self->filled == 1) {
+        self->removed = opcode_of(self) == OPCODE_PING && rules->pinged;
         return check_first(self);
+    }
     if (self->filled == 2)
         return check_second(self);
+    if (self->filled == 3 && (self->head[1] & LENGTH) == LENGTH_64 && (byte & 0x80))
+        return broken("a length of more than 63 bits");
     if (self->filled < head_size(self))
         return FW_CLOSE_NOT;
-    return begin_payload(self, message_bytes_max, now_ms);
+    return begin_payload(self, rules, now_ms);
 }
 
 /* Some of the payload: returns how many bytes. */
-static size_t take_payload(fw_frame_check_t *self, const uint8_t *bytes, size_t size,
-                           fw_close_t *ret_close)
+static size_t take_payload(fw_frame_check_t *self, const fw_frame_rules_t *rules,
+                           const uint8_t *bytes, size_t size, fw_close_t *ret_close)
 {
     size_t taken = self->left < size ? (size_t)self->left : size;
     if (opcode_of(self) == OPCODE_CLOSE) {
         for (size_t i = 0; i < taken && ret_close->code == FW_CLOSE_NONE; i++)
             *ret_close = take_close(self, bytes[i]);
+    } else if (self->removed) {
+        take_ping(self, rules, bytes, taken);
     }
     self->left -= taken;
     return taken;
 }
 
-fw_close_t fw_frame_check(fw_frame_check_t *self, uint64_t message_bytes_max, int64_t now_ms,
-                          const uint8_t *bytes, size_t size, size_t *ret_good)
+fw_close_t fw_frame_check(fw_frame_check_t *self, const fw_frame_rules_t *rules, int64_t now_ms,
+                          uint8_t *bytes, size_t size, size_t *ret_good)
 {
-    size_t i = 0;
     fw_close_t close = FW_CLOSE_NOT;
+    size_t kept = 0;
     *ret_good = 0;
-    while (i < size && !self->closed) {
-        if (self->in_payload)
-            i += take_payload(self, bytes + i, size - i, &close);
-        else
-            close = take_head(self, message_bytes_max, now_ms, bytes[i++]);
-        if (close.code == FW_CLOSE_NONE && self->in_payload && self->left == 0)
+    for (size_t i = 0, taken = 0; i < size && !self->closed; i += taken) {
+        bool was_in_payload = self->in_payload;
+        if (was_in_payload) {
+            taken = take_payload(self, rules, bytes + i, size - i, &close);
+        } else {
+            taken = 1;
+            close = take_head(self, rules, now_ms, bytes[i]);
+        }
+        if (!self->removed) {
+            if (kept < i)
+                memmove(bytes + kept, bytes + i, taken);
+            kept += taken;
+        }
+        if (close.code == FW_CLOSE_NONE && self->in_payload && self->left == 0) {
+            if (self->removed && !was_in_payload)
+                take_ping(self, rules, bytes, 0); /* an empty one */
             close = end_frame(self);
+        }
         if (close.code != FW_CLOSE_NONE)
             return close;
-        *ret_good = i;
+        *ret_good = kept;
     }
     return FW_CLOSE_NOT;
+}
+
+void fw_frame_check_clear(fw_frame_check_t *self)
+{
+    free(self->ping);
+    self->ping = NULL;
 }

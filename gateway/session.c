@@ -445,6 +445,19 @@ void fw_session_say_ping(fw_session_t *self)
         say(self, render_ping, NULL);
 }
 
+void fw_session_say_ws_pong(fw_session_t *self, fw_bytes_t payload)
+{
+    uint8_t head[FW_FRAME_HEAD_SIZE_MAX];
+    size_t size = fw_frame_head(FW_FRAME_PONG, payload.size, head);
+    uint8_t *frame = reserve(self, size + payload.size);
+    if (!frame)
+        return;
+    memcpy(frame, head, size);
+    if (payload.size > 0)
+        memcpy(frame + size, payload.data, payload.size);
+    self->control_size += (uint32_t)(size + payload.size);
+}
+
 static void render_pong(fw_json_t *json, const void *args)
 {
     (void)args;

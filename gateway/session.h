@@ -130,6 +130,8 @@ void fw_session_say_error(fw_session_t *self, const fw_server_error_t *error);
  */
 void fw_session_say_ping(fw_session_t *self);
 void fw_session_say_pong(fw_session_t *self);
+/* The answer to a WebSocket ping. */
+void fw_session_say_ws_pong(fw_session_t *self, fw_bytes_t payload);
 void fw_session_say_refreshed(fw_session_t *self, fw_text_t request_id, int64_t expires_in_ms);
 void fw_session_say_expired(fw_session_t *self, uint32_t grace_ms);
 void fw_session_say_drain(fw_session_t *self, uint32_t reconnect_window_ms);

@@ -262,4 +262,5 @@ void fw_door_gone(fw_shard_t *self, fw_connection_t *connection)
 {
     forget_guest(self, connection);
     fw_inlet_remove(connection->fd, connection);
+    fw_frame_check_clear(&connection->check);
 }

@@ -33,7 +33,19 @@ static void note(fw_shard_t *self, fw_connection_t *connection, fw_close_t close
         fw_hub_mark(self->hub, connection->session);
 }
 
-static size_t look(void *context, const uint8_t *bytes, size_t size)
+static void pinged(void *context, fw_bytes_t payload)
+{
+    fw_connection_t *connection = context;
+    fw_shard_t *self = lws_context_user(lws_get_context(connection->wsi));
+    fw_session_t *session = connection->session;
+    if (!session || session->state == FW_SESSION_CLOSING)
+        return;
+    session->heard = true;
+    fw_session_say_ws_pong(session, payload);
+    fw_hub_mark(self->hub, session);
+}
+
+static size_t look(void *context, uint8_t *bytes, size_t size)
 {
     fw_connection_t *connection = context;
     fw_shard_t *self = lws_context_user(lws_get_context(connection->wsi));
@@ -43,12 +55,14 @@ static size_t look(void *context, const uint8_t *bytes, size_t size)
     if (!connection->head_read)
         head = pass_head(connection, bytes, size);
     if (connection->broken.code == FW_CLOSE_NONE) {
-        fw_close_t close = fw_frame_check(&connection->check, self->config->message_bytes_max,
-                                          fw_clock_ms(), bytes + head, size - head, &good);
+        /* What is no WebSocket (yet) is only looked at. */
+        fw_frame_rules_t rules = {self->config->message_bytes_max,
+                                  connection->websocket ? pinged : NULL, connection};
+        fw_close_t close = fw_frame_check(&connection->check, &rules, fw_clock_ms(), bytes + head,
+                                          size - head, &good);
         if (close.code != FW_CLOSE_NONE)
             note(self, connection, close);
     }
-    /* What is no WebSocket (yet) has the library's own rules. */
     return connection->websocket ? head + good : size;
 }
 

@@ -52,7 +52,7 @@ void fw_inlet_remove(int fd, const void *context)
         inlet.contexts[fd] = NULL;
 }
 
-bool fw_inlet_look(int fd, const void *bytes, size_t size, size_t *ret_passed)
+bool fw_inlet_look(int fd, void *bytes, size_t size, size_t *ret_passed)
 {
     if (fd < 0 || (size_t)fd >= inlet.size || !inlet.contexts[fd])
         return false;

@@ -10,9 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Sees bytes that have been read; returns how many of them, from the first, the reader may have.
- * The rest is dropped: to the reader it is as if nothing more had come. */
-typedef size_t fw_inlet_fn(void *context, const uint8_t *bytes, size_t size);
+/* Sees bytes that have been read, and may take some out; returns how many of what is left, from the
+ * first, the reader may have. The rest is dropped: to the reader it is as if no more had come. */
+typedef size_t fw_inlet_fn(void *context, uint8_t *bytes, size_t size);
 
 /* Begins; nothing is looked at yet. */
 void fw_inlet_open(fw_inlet_fn *look);
@@ -27,4 +27,4 @@ void fw_inlet_remove(int fd, const void *context);
 
 /* For what is read otherwise, from TLS: true when the socket is looked at; then *ret_passed is how
  * much the reader may have. */
-bool fw_inlet_look(int fd, const void *bytes, size_t size, size_t *ret_passed);
+bool fw_inlet_look(int fd, void *bytes, size_t size, size_t *ret_passed);

@@ -50,25 +50,49 @@ static stream_t *new_stream(void)
     return stream;
 }
 
+/* What was left of a stream, and what its pings held. */
+static struct {
+    uint8_t bytes[STREAM_MAX];
+    size_t size;
+    uint8_t pings[STREAM_MAX];
+    size_t pings_size;
+    unsigned pings_count;
+} passed;
+
+static void pinged(void *context, fw_bytes_t payload)
+{
+    assert_ptr_equal(context, &passed);
+    assert_true(payload.size <= 125);
+    memcpy(passed.pings + passed.pings_size, payload.data, payload.size);
+    passed.pings_size += payload.size;
+    passed.pings_count++;
+}
+
+static const fw_frame_rules_t rules = {MESSAGE_MAX, pinged, &passed};
+
 /* Feeds a stream in pieces of so many bytes; the code that ends it. */
 static unsigned fed(const stream_t *stream, size_t piece, size_t *ret_good)
 {
+    static uint8_t copy[STREAM_MAX];
     fw_frame_check_t check = {.left = 0};
+    memcpy(copy, stream->bytes, stream->size);
+    memset(&passed, 0, sizeof passed);
     *ret_good = 0;
     for (size_t i = 0; i < stream->size; i += piece) {
         size_t size = stream->size - i < piece ? stream->size - i : piece;
         size_t good = 0;
-        fw_close_t close =
-            fw_frame_check(&check, MESSAGE_MAX, NOW_MS, stream->bytes + i, size, &good);
+        fw_close_t close = fw_frame_check(&check, &rules, NOW_MS, copy + i, size, &good);
         assert_true(good <= size);
+        memcpy(passed.bytes + passed.size, copy + i, good);
+        passed.size += good;
         *ret_good += good;
         if (close.code != FW_CLOSE_NONE) {
             assert_true(strlen(close.reason) > 0 && strlen(close.reason) <= 123);
+            fw_frame_check_clear(&check);
             return close.code;
         }
-        if (good < size)
-            assert_true(check.closed);
     }
+    fw_frame_check_clear(&check);
     return 0;
 }
 
@@ -173,12 +197,10 @@ static void lengths_are_the_shortest(void **state)
 static void a_message_is_bounded_before_it_is_read(void **state)
 {
     (void)state;
-    static const uint8_t huge[] = {0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff,
-                                   0xff, 0xff, 0xff, 1,    2,    3,    4};
+    uint8_t huge[] = {0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4};
     fw_frame_check_t check = {.left = 0};
     size_t good = 0;
-    assert_int_equal(fw_frame_check(&check, MESSAGE_MAX, NOW_MS, huge, sizeof huge, &good).code,
-                     1009);
+    assert_int_equal(fw_frame_check(&check, &rules, NOW_MS, huge, sizeof huge, &good).code, 1009);
     char *payload = calloc(1, MESSAGE_MAX);
     stream_t *stream = new_stream();
     put(stream, 0x01, true, payload, MESSAGE_MAX - 1);
@@ -202,11 +224,11 @@ static void close_frames_have_a_code_and_a_reason(void **state)
         bool valid = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
                      (code >= 3000 && code <= 4999);
         fw_frame_check_t check = {.left = 0};
-        stream_t stream = {.size = 0};
+        static stream_t stream;
         size_t good = 0;
+        stream.size = 0;
         put(&stream, 0x88, true, payload, 2);
-        fw_close_t close =
-            fw_frame_check(&check, MESSAGE_MAX, NOW_MS, stream.bytes, stream.size, &good);
+        fw_close_t close = fw_frame_check(&check, &rules, NOW_MS, stream.bytes, stream.size, &good);
         assert_int_equal(close.code, valid ? 0 : 1002);
         assert_int_equal(check.closed, valid);
     }
@@ -247,18 +269,72 @@ static void frames_that_are_no_messages_are_rationed(void **state)
         ends_with(stream, 4290);
     }
     fw_frame_check_t check = {.left = 0};
-    stream_t ping = {.size = 0};
+    static stream_t ping;
     put(&ping, 0x89, true, "", 0);
     for (int64_t i = 0; i < 4 * FW_EXTRA_FRAMES_BURST; i++) {
         size_t good = 0;
         int64_t now_ms = NOW_MS + i * 1000 / FW_EXTRA_FRAMES_PER_SECOND;
-        assert_int_equal(
-            fw_frame_check(&check, MESSAGE_MAX, now_ms, ping.bytes, ping.size, &good).code, 0);
+        static stream_t copy;
+        copy = ping;
+        assert_int_equal(fw_frame_check(&check, &rules, now_ms, copy.bytes, ping.size, &good).code,
+                         0);
     }
     stream_t *messages = new_stream();
     for (int i = 0; i < 4 * FW_EXTRA_FRAMES_BURST; i++)
         put(messages, 0x81, true, "whole", 5);
     ends_with(messages, 0);
+}
+
+static void pings_are_taken_out_and_everything_else_stays(void **state)
+{
+    (void)state;
+    stream_t *stream = new_stream();
+    stream_t *rest = new_stream();
+    put(stream, 0x89, true, "one", 3);
+    put(stream, 0x01, true, "a", 1);
+    put(stream, 0x89, true, "", 0);
+    put(stream, 0x8a, true, "pong", 4);
+    put(stream, 0x80, true, "bc", 2);
+    put(stream, 0x89, true, "two", 3);
+    put(stream, 0x88, true, "\x03\xe8", 2);
+    put(rest, 0x01, true, "a", 1);
+    put(rest, 0x8a, true, "pong", 4);
+    put(rest, 0x80, true, "bc", 2);
+    put(rest, 0x88, true, "\x03\xe8", 2);
+    for (size_t piece = 1; piece <= stream->size; piece++) {
+        size_t good = 0;
+        assert_int_equal(fed(stream, piece, &good), 0);
+        assert_int_equal(good, rest->size);
+        assert_memory_equal(passed.bytes, rest->bytes, rest->size);
+        assert_int_equal(passed.pings_count, 3);
+        assert_int_equal(passed.pings_size, 6);
+        assert_memory_equal(passed.pings, "onetwo", 6);
+    }
+    free(stream);
+    free(rest);
+}
+
+static void nothing_is_taken_out_of_what_is_only_looked_at(void **state)
+{
+    (void)state;
+    const fw_frame_rules_t looking = {MESSAGE_MAX, NULL, NULL};
+    fw_frame_check_t check = {.left = 0};
+    stream_t *stream = new_stream();
+    stream_t *before = new_stream();
+    size_t good = 0;
+    put(stream, 0x89, true, "one", 3);
+    put(stream, 0x81, true, "two", 3);
+    *before = *stream;
+    /* Half of the ping is looked at, the rest comes when pings are taken out: it stays whole. */
+    assert_int_equal(fw_frame_check(&check, &looking, NOW_MS, stream->bytes, 4, &good).code, 0);
+    assert_int_equal(good, 4);
+    size_t left = stream->size - 4;
+    assert_int_equal(fw_frame_check(&check, &rules, NOW_MS, stream->bytes + 4, left, &good).code,
+                     0);
+    assert_int_equal(good, left);
+    assert_memory_equal(stream->bytes, before->bytes, before->size);
+    free(stream);
+    free(before);
 }
 
 /* Any bytes in any pieces give the same verdict at the same place. */
@@ -267,7 +343,8 @@ static void the_pieces_make_no_difference(void **state)
     (void)state;
     fw_random_t random = {.state = 4711};
     for (int round = 0; round < 3000; round++) {
-        stream_t stream = {.size = 0};
+        static stream_t stream;
+        stream.size = 0;
         char payload[300];
         size_t frames = 1 + (size_t)fw_random_below(&random, 6);
         for (size_t i = 0; i < frames; i++) {
@@ -279,8 +356,10 @@ static void the_pieces_make_no_difference(void **state)
         }
         size_t whole_good = 0, good = 0;
         unsigned whole = fed(&stream, stream.size, &whole_good);
+        size_t pings = passed.pings_size;
         unsigned pieces = fed(&stream, 1 + (size_t)fw_random_below(&random, 40), &good);
         assert_int_equal(whole, pieces);
+        assert_int_equal(pings, passed.pings_size);
     }
 }
 
@@ -296,6 +375,8 @@ int main(void)
         cmocka_unit_test(close_frames_have_a_code_and_a_reason),
         cmocka_unit_test(behind_a_close_frame_nothing_is_read),
         cmocka_unit_test(frames_that_are_no_messages_are_rationed),
+        cmocka_unit_test(pings_are_taken_out_and_everything_else_stays),
+        cmocka_unit_test(nothing_is_taken_out_of_what_is_only_looked_at),
         cmocka_unit_test(the_pieces_make_no_difference),
     };
     return cmocka_run_group_tests_name("a client's frames", tests, NULL, NULL);
