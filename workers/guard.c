@@ -60,11 +60,12 @@ static const char distrust_script[] =
 typedef struct {
     fw_guard_t *guard;
     char key[KEY_SIZE_MAX];
-    bool asked;       /* INFO or the script is on its way */
-    bool repairing;   /* and not asked before that is done */
-    bool failed;      /* part of the repair */
-    bool marked;      /* has been set */
-    bool force;       /* set it whatever is there: everything is repaired */
+    bool asked;     /* INFO or the script is on its way */
+    bool repairing; /* and not asked before that is done */
+    bool failed;    /* part of the repair */
+    bool marked;    /* has been set */
+    bool force;     /* set it whatever is there: everything is repaired, for this history: */
+    char repaired[FW_LINEAGE_HISTORY_SIZE + 1];
     uint64_t sent;    /* with the script that is on its way */
     uint64_t settled; /* that the mark says, as far as is known */
     size_t pending;   /* jobs of the repair */
@@ -155,6 +156,7 @@ static void give(place_t *place, fw_purge_job_t *job)
 
 static void begin_repair(place_t *place)
 {
+    memcpy(place->repaired, place->history, sizeof(place->repaired));
     place->repairing = true;
     place->failed = false;
     place->pending = 1; /* Until all jobs are given: some may be decided at once. */
@@ -199,6 +201,15 @@ static void purge_again(place_t *place, uint64_t since)
     fw_log(FW_LOG_WARN, "redis has another history, purging again what it may have lost",
            FW_KV_TEXT("mark", place->key), FW_KV_UINT("jobs", count));
     end_of_jobs(place);
+}
+
+static void repair(place_t *place, uint64_t settled)
+{
+    if (fw_purge_log_covers(place->guard->log, settled)) {
+        purge_again(place, settled);
+    } else {
+        flush(place, "redis lost more than the log of purges holds");
+    }
 }
 
 /* ---- marks */
@@ -258,6 +269,14 @@ static void miss_strangers(place_t *place, const redisReply *reply)
     flush(place, "a worker is missed since redis has another history");
 }
 
+/* The first mark here. */
+static void begin_marking(place_t *place)
+{
+    memcpy(place->repaired, place->history, sizeof(place->repaired));
+    place->force = true;
+    place->next_ms = 0;
+}
+
 static void on_marked(void *context, size_t index, const redisReply *reply)
 {
     (void)index;
@@ -273,6 +292,7 @@ static void on_marked(void *context, size_t index, const redisReply *reply)
     const redisReply *old = reply->element[0];
     fw_lineage_view_t view = {.marked = place->marked,
                               .marked_anywhere = self->marked_anywhere,
+                              .purged = fw_purge_log_count(self->log) > 0,
                               .settled = place->settled,
                               .others = (reply->elements - 2) / 2,
                               .history = place->history};
@@ -287,18 +307,13 @@ static void on_marked(void *context, size_t index, const redisReply *reply)
     switch (forced ? FW_LINEAGE_SAME : fw_lineage_judge(&view)) {
     case FW_LINEAGE_SAME:
         if (reply->element[1]->integer == 0) {
-            place->force = true; /* The first one here. */
-            place->next_ms = 0;
+            begin_marking(place);
         } else {
             miss_strangers(place, reply);
         }
         return;
     case FW_LINEAGE_LOST:
-        if (fw_purge_log_covers(self->log, view.mark.settled)) {
-            purge_again(place, view.mark.settled);
-        } else {
-            flush(place, "redis lost more than the log of purges holds");
-        }
+        repair(place, view.mark.settled);
         return;
     case FW_LINEAGE_UNKNOWN:
         flush(place, view.marked ? "redis lost the mark of this worker" : "nobody was here before");
@@ -317,6 +332,8 @@ static void on_info(void *context, size_t index, const redisReply *reply)
         complain(place, reply);
         return;
     }
+    place->force &= fw_lineage_holds(place->repaired, place->history);
+    place->forget &= place->force;
     char settled[24];
     char age[16];
     /* What is settled now stands before the mark in the history of the server. */

@@ -57,12 +57,23 @@ fw_lineage_verdict_t fw_lineage_judge(const fw_lineage_view_t *view)
 {
     if (!view->marked) {
         /* Others who were here vouch for it, or are missed after a while; with nobody's mark there
-         * may be entries of long ago, unless this worker knows the rest of this Redis. */
-        return view->others > 0 || view->marked_anywhere ? FW_LINEAGE_SAME : FW_LINEAGE_UNKNOWN;
+         * may be entries of long ago, unless this worker knows the rest of this Redis. What it
+         * purged before its first mark, perhaps at a server that is gone, only it knows. */
+        if (view->marked_anywhere) {
+            return FW_LINEAGE_SAME;
+        }
+        return view->others == 0 ? FW_LINEAGE_UNKNOWN
+               : view->purged    ? FW_LINEAGE_LOST
+                                 : FW_LINEAGE_SAME;
     }
     if (!view->found) {
         return FW_LINEAGE_UNKNOWN;
     }
     bool same = strcmp(view->mark.history, view->history) == 0;
     return same && view->mark.settled >= view->settled ? FW_LINEAGE_SAME : FW_LINEAGE_LOST;
+}
+
+bool fw_lineage_holds(const char *repaired, const char *history)
+{
+    return strcmp(repaired, history) == 0;
 }

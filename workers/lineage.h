@@ -33,6 +33,7 @@ bool fw_lineage_history(const char *info, char ret_history[FW_LINEAGE_HISTORY_SI
 typedef struct {
     bool marked;          /* it has set its mark here before */
     bool marked_anywhere; /* at this or another server of the same Redis */
+    bool purged;          /* its log is not empty */
     uint64_t settled;     /* what its mark said, as far as it knows */
     bool found;           /* its mark is there */
     fw_lineage_mark_t mark;
@@ -47,3 +48,7 @@ typedef enum {
 } fw_lineage_verdict_t;
 
 fw_lineage_verdict_t fw_lineage_judge(const fw_lineage_view_t *view);
+
+/* Does a repair that was made for one history hold for what the server has now? When another
+ * failover came in between, it may be lost again. */
+bool fw_lineage_holds(const char *repaired, const char *history);

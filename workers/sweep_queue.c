@@ -13,6 +13,7 @@
 #include "runtime/clock.h"
 #include "runtime/log.h"
 #include "runtime/random.h"
+#include "workers/dead_letters.h"
 #include "workers/sweep_scripts.h"
 #include "workers/sweeper.h"
 
@@ -21,6 +22,8 @@ enum {
     KEY_SIZE_MAX = FW_PURGE_NAME_SPACE_SIZE_MAX + 16,
     ARGUMENTS_MAX = 4 + 2 * FW_SWEEP_QUEUE_MAX,
     SPARED = 5,
+    REFUSED_MAX = 256,
+    REASON_SIZE = 160,
 };
 
 typedef struct {
@@ -53,6 +56,10 @@ struct fw_sweep_queue {
     int64_t renew_at_ms;
     claimed_t *claimed; /* what is being swept */
     size_t claimed_count;
+    fw_text_t refused[REFUSED_MAX]; /* keys that Redis will never remove, of this sweep */
+    size_t refused_count;
+    bool patterns_refused;            /* or there were more: the patterns themselves are kept */
+    char refused_reason[REASON_SIZE]; /* Redis' words, for the first of them */
     int64_t waiting; /* patterns in the set, as far as this worker is the one to sweep them */
     fw_log_limit_t log_limit;
 };
@@ -96,6 +103,56 @@ static int run_script(fw_sweep_queue_t *self, const char *script, size_t count,
                               reply_fn, context, 0);
 }
 
+/* ---- what is refused */
+
+static void on_refused(void *context, fw_bytes_t key, const char *reason)
+{
+    fw_sweep_queue_t *self = context;
+    if (self->refused_count == 0 && !self->patterns_refused) {
+        (void)snprintf(self->refused_reason, sizeof(self->refused_reason), "%s", reason);
+    }
+    if (key.size == 0 || self->refused_count == REFUSED_MAX) {
+        self->patterns_refused = true;
+        return;
+    }
+    const char *text = (const char *)key.data;
+    self->refused[self->refused_count++] = (fw_text_t){fw_copy_text(text, key.size), key.size};
+}
+
+static void forget_refused(fw_sweep_queue_t *self)
+{
+    for (size_t i = 0; i < self->refused_count; i++) {
+        union {
+            const char *in;
+            char *out;
+        } cast = {.in = self->refused[i].text};
+        free(cast.out);
+    }
+    self->refused_count = 0;
+    self->patterns_refused = false;
+}
+
+/* Keeps as a dead letter what the sweep could not do: its events have been released long ago, so
+ * that nobody else hears of it. */
+static void keep_refused(fw_sweep_queue_t *self)
+{
+    fw_text_t patterns[FW_SWEEP_QUEUE_MAX];
+    fw_purge_job_t letter = {.keys = self->refused, .keys_count = self->refused_count};
+    if (self->patterns_refused) {
+        for (size_t i = 0; i < self->claimed_count && i < FW_SWEEP_QUEUE_MAX; i++) {
+            patterns[i] = (fw_text_t){self->claimed[i].text, self->claimed[i].size};
+        }
+        letter.keys_count = 0;
+        letter.patterns = patterns;
+        letter.patterns_count = self->claimed_count;
+    }
+    if (fw_purge_job_items(&letter) + letter.patterns_count > 0) {
+        fw_purge_job_fail(&letter, FW_PURGE_REFUSED, "redis refused a sweep", self->refused_reason);
+        fw_dead_letters_add(self->config.pool, self->config.config->name_space, &letter);
+    }
+    forget_refused(self);
+}
+
 /* ---- the crew */
 
 static fw_sweeper_t *make_sweeper(fw_sweep_queue_t *self, const fw_redis_address_t *address)
@@ -114,6 +171,8 @@ static fw_sweeper_t *make_sweeper(fw_sweep_queue_t *self, const fw_redis_address
         .spared = self->spared,
         .spared_count = SPARED,
         .metrics = self->config.metrics,
+        .on_refused = on_refused,
+        .context = self,
     };
     return fw_sweeper_new(self->config.loop, &config);
 }
@@ -303,6 +362,7 @@ static void on_renewed(void *context, size_t index, const redisReply *reply)
         /* This process stood still for too long: whoever holds the lease now sweeps them. */
         dismiss(self);
         forget_claimed(self);
+        forget_refused(self);
         self->sweeping = false;
         set_waiting(self, 0);
     }
@@ -336,6 +396,7 @@ static void on_removed(void *context, size_t index, const redisReply *reply)
 static void finish(fw_sweep_queue_t *self)
 {
     self->sweeping = false;
+    keep_refused(self);
     if (self->claimed_count == 0) {
         return; /* Only patterns that the set had no room for. */
     }
@@ -431,6 +492,7 @@ void fw_sweep_queue_destroy(fw_sweep_queue_t **self_p)
     dismiss(self);
     set_waiting(self, 0);
     forget_claimed(self);
+    forget_refused(self);
     free(self);
     *self_p = NULL;
 }

@@ -4,7 +4,8 @@
  * that took it. One worker at a time, who holds the lease "{<name space>:sweeps}:owner", sweeps all
  * that wait together over every server, and removes from the set what was not requested again
  * meanwhile. A Redis that is too full to keep patterns gets them swept at once, by the worker that
- * was given the job; the job fails, retryable, until Redis has room. */
+ * was given the job; the job fails, retryable, until Redis has room. Keys that Redis does not let a
+ * sweep remove, or patterns that it does not let sweep at all, are kept as dead letters. */
 #pragma once
 
 #include "workers/redis_pool.h"

@@ -90,6 +90,14 @@ static bool take_scan(fw_sweeper_t *self, const redisReply *reply, int64_t now_u
     return true;
 }
 
+/* Several keys that were refused together are removed one by one: then it is known which. */
+static void tell_refused(fw_sweeper_t *self, fw_bytes_t key, const char *reason)
+{
+    if (self->step.kind == FW_SWEEP_SCAN || key.size > 0) {
+        self->config.on_refused(self->config.context, key, reason);
+    }
+}
+
 static void on_reply(void *context, size_t index, const redisReply *reply)
 {
     (void)index;
@@ -103,6 +111,11 @@ static void on_reply(void *context, size_t index, const redisReply *reply)
     bool answered = reply && !error;
     if (error &&
         !fw_redis_error_retryable(fw_redis_error_of((fw_text_t){reply->str, (size_t)reply->len}))) {
+        tell_refused(self,
+                     self->step.kind == FW_SWEEP_UNLINK && self->step.keys_count == 1
+                         ? self->step.keys[0]
+                         : (fw_bytes_t){NULL, 0},
+                     reply->str);
         fw_sweep_refused(self->sweep, now_us);
     } else if (answered && self->step.kind == FW_SWEEP_UNLINK) {
         fw_sweep_unlinked(self->sweep, now_us);
@@ -134,6 +147,7 @@ static void on_unlinked(void *context, size_t index, const redisReply *reply)
         !fw_redis_error_retryable(fw_redis_error_of((fw_text_t){reply->str, (size_t)reply->len}));
     if (refused) {
         fw_counter_add(self->metrics->sweep_keys_refused, 1);
+        tell_refused(self, self->step.keys[index], reply->str);
     } else if (!reply || reply->type == REDIS_REPLY_ERROR) {
         self->broken = true;
         if (reply) {
@@ -143,7 +157,6 @@ static void on_unlinked(void *context, size_t index, const redisReply *reply)
     if (--self->awaited > 0) {
         return;
     }
-    (void)index;
     self->asked = false;
     int64_t now_us = fw_clock_us();
     if (self->broken) {

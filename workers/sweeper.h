@@ -16,6 +16,9 @@ typedef struct {
     const fw_text_t *spared; /* keys that are never removed; borrowed */
     size_t spared_count;
     const fw_worker_metrics_t *metrics; /* borrowed */
+    /* Redis will never remove this key, or, without a key, run this sweep. */
+    void (*on_refused)(void *context, fw_bytes_t key, const char *reason);
+    void *context;
 } fw_sweeper_config_t;
 
 fw_sweeper_t *fw_sweeper_new(zloop_t *loop, const fw_sweeper_config_t *config)

@@ -227,6 +227,76 @@ static void a_replica_that_took_over_is_followed(void **state)
     assert_int_equal(exists(FW_CLUSTER_PRIMARIES, key), 0);
 }
 
+static uint64_t stamp_at(redisContext *redis, const char *tag)
+{
+    redisReply *reply = fw_redis_command(redis, "GET fw:t:%s", tag);
+    uint64_t stamp = reply->type == REDIS_REPLY_STRING ? strtoull(reply->str, NULL, 10) : 0;
+    freeReplyObject(reply);
+    return stamp;
+}
+
+/* When the newest of the marks there was set. */
+static long long marked_us(redisContext *redis)
+{
+    static const char script[] =
+        "local newest = 0 "
+        "for _, key in ipairs(redis.call('KEYS', '*fw:lineage')) do "
+        "  for _, mark in ipairs(redis.call('HVALS', key)) do "
+        "    newest = math.max(newest, tonumber(string.match(mark, '^%d+ (%d+) '))) "
+        "  end "
+        "end "
+        "return newest";
+    return fw_redis_integer(redis, "EVAL %s 0", script);
+}
+
+/* Two marks from now: the second one knows everything that was answered until now. */
+static void await_next_mark(fw_worker_world_t *world, redisContext *redis)
+{
+    int64_t deadline_ms = fw_clock_ms() + FW_PATIENCE_MS;
+    for (int marks = 0; marks < 2; marks++) {
+        long long before = marked_us(redis);
+        while (marked_us(redis) == before) {
+            assert_true(fw_clock_ms() < deadline_ms);
+            (void)fw_job_broker_serve(world->broker, 20);
+        }
+    }
+}
+
+static void a_replica_that_lacks_the_last_purges_is_purged_again(void **state)
+{
+    fw_worker_world_t *world = *state;
+    redisContext *primary = cluster->redis[0];
+    redisContext *replica = cluster->redis[FW_CLUSTER_PRIMARIES];
+    char key[64];
+    char tag_key[64];
+    key_at(0, "page", key);
+    key_at(0, "fw:t:tag", tag_key); /* so that the stamp is there as well */
+    const char *tag = tag_key + strlen("fw:t:");
+    fw_worker_world_start(world);
+    (void)do_until_done(world, key, tag);
+    fw_redis_do(primary, "SET %s old", key);
+    await_next_mark(world, primary);
+    assert_int_equal(fw_redis_integer(primary, "WAIT 1 10000"), 1);
+    uint64_t before = stamp_at(primary, tag);
+    uint64_t jobs_before = fw_counter_value(world->series.lineage_jobs);
+    /* From now on the replica gets nothing more, while the worker goes on. */
+    fw_redis_do(primary, "CONFIG SET requirepass other");
+    fw_redis_do(primary, "CLIENT KILL TYPE replica");
+    (void)do_until_done(world, key, tag);
+    assert_true(stamp_at(primary, tag) > before);
+    fw_redis_do(replica, "READONLY");
+    assert_int_equal(exists(FW_CLUSTER_PRIMARIES, key), 1);
+    fw_redis_fixture_kill(cluster->servers[0]);
+    fw_redis_do(replica, "CLUSTER FAILOVER TAKEOVER");
+    int64_t deadline_ms = fw_clock_ms() + FW_PATIENCE_MS;
+    while (exists(FW_CLUSTER_PRIMARIES, key) > 0 || stamp_at(replica, tag) <= before) {
+        assert_true(fw_clock_ms() < deadline_ms);
+        (void)fw_job_broker_serve(world->broker, 20);
+    }
+    /* By the log of purges, not by a new epoch. */
+    assert_true(fw_counter_value(world->series.lineage_jobs) > jobs_before);
+}
+
 #define CLUSTER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -240,6 +310,8 @@ int main(void)
         CLUSTER_TEST(a_dead_server_fails_what_it_holds_and_nothing_else),
         cmocka_unit_test_setup_teardown(a_replica_that_took_over_is_followed, setup_with_replica,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_replica_that_lacks_the_last_purges_is_purged_again,
+                                        setup_with_replica, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

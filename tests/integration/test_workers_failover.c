@@ -50,10 +50,29 @@ static void crash_and_restart(fw_worker_world_t *world)
     world->redis = fw_redis_fixture_connect(world->server);
 }
 
-/* Lets a mark be set that knows everything until now. */
+/* When the newest mark was set. */
+static long long marked_us(fw_worker_world_t *world)
+{
+    static const char script[] =
+        "local newest = 0 "
+        "for _, mark in ipairs(redis.call('HVALS', 'fw:lineage')) do "
+        "  newest = math.max(newest, tonumber(string.match(mark, '^%d+ (%d+) ') or 0)) "
+        "end "
+        "return newest";
+    return fw_redis_integer(world->redis, "EVAL %s 0", script);
+}
+
+/* Two marks from now: the second one knows everything that was answered until now. */
 static void await_next_mark(fw_worker_world_t *world)
 {
-    (void)fw_job_broker_serve(world->broker, 2200);
+    int64_t deadline_ms = fw_clock_ms() + FW_PATIENCE_MS;
+    for (int marks = 0; marks < 2; marks++) {
+        long long before = marked_us(world);
+        while (marked_us(world) == before) {
+            assert_true(fw_clock_ms() < deadline_ms);
+            (void)fw_job_broker_serve(world->broker, 20);
+        }
+    }
 }
 
 static uint64_t flushes(fw_worker_world_t *world)

@@ -122,6 +122,69 @@ static void the_server_that_sentinels_promote_is_followed(void **state)
     fw_redis_fixture_stop(&replica);
 }
 
+/* Starts a server with a replica, and a Sentinel that has promoted the replica: its configuration
+ * is newer than that of a Sentinel that has seen no failover. */
+typedef struct {
+    fw_redis_fixture_t *old, *promoted, *sentinel;
+} failed_over_t;
+
+static failed_over_t fail_over(void)
+{
+    failed_over_t self = {.old = fw_redis_fixture_start()};
+    char text[32];
+    (void)snprintf(text, sizeof(text), "%d", fw_redis_fixture_port(self.old));
+    const char *const arguments[] = {"--replicaof", "127.0.0.1", text, NULL};
+    self.promoted = fw_redis_fixture_start_with(arguments);
+    redisContext *replica = fw_redis_fixture_connect(self.promoted);
+    await_text(replica, "INFO replication", "master_link_status:up");
+    redisFree(replica);
+    self.sentinel = fw_redis_fixture_start_sentinel(self.old);
+    redisContext *asked = fw_redis_fixture_connect(self.sentinel);
+    await_text(asked, "INFO sentinel", "slaves=1");
+    fw_redis_fixture_kill(self.old);
+    (void)snprintf(text, sizeof(text), "127.0.0.1:%d", fw_redis_fixture_port(self.promoted));
+    await_text(asked, "INFO sentinel", text);
+    redisFree(asked);
+    return self;
+}
+
+static void sentinels_that_disagree_are_judged_by_their_configuration(void **state)
+{
+    fw_worker_world_t *world = *state;
+    failed_over_t other = fail_over();
+    fw_redis_fixture_t *behind = fw_redis_fixture_start_sentinel(world->server);
+    redisContext *promoted = fw_redis_fixture_connect(other.promoted);
+    char url[128];
+    (void)snprintf(url, sizeof(url), "sentinel://127.0.0.1:%d,127.0.0.1:%d/main",
+                   fw_redis_fixture_port(behind), fw_redis_fixture_port(other.sentinel));
+    world->config.redis_url = url;
+    fw_worker_world_start(world);
+    /* The one that is behind may have been the first to answer: a while later it does not count. */
+    int64_t deadline_ms = fw_clock_ms() + FW_PATIENCE_MS;
+    do {
+        assert_true(fw_clock_ms() < deadline_ms);
+        fw_redis_do(promoted, "SET a x");
+        (void)do_until_done(world, "a", "t");
+    } while (fw_redis_integer(promoted, "EXISTS a") > 0);
+    fw_redis_do(world->redis, "SET a x");
+    (void)do_until_done(world, "a", "t");
+    assert_int_equal(fw_redis_integer(world->redis, "EXISTS a"), 1);
+    /* When only that one is left it is believed, rather than nobody. */
+    fw_redis_fixture_kill(other.sentinel);
+    deadline_ms = fw_clock_ms() + FW_PATIENCE_MS;
+    while (fw_redis_integer(world->redis, "EXISTS a") > 0) {
+        assert_true(fw_clock_ms() < deadline_ms);
+        (void)do_until_done(world, "a", "t");
+        (void)fw_job_broker_serve(world->broker, 50);
+    }
+    fw_workers_stop(&world->workers);
+    redisFree(promoted);
+    fw_redis_fixture_stop(&behind);
+    fw_redis_fixture_stop(&other.sentinel);
+    fw_redis_fixture_stop(&other.promoted);
+    fw_redis_fixture_stop(&other.old);
+}
+
 static void every_redis_is_purged_before_a_job_is_done(void **state)
 {
     fw_worker_world_t *world = *state;
@@ -165,6 +228,7 @@ int main(void)
         WORLD_TEST(sentinels_that_are_not_there_are_asked_again),
         WORLD_TEST(a_name_that_sentinels_do_not_know_purges_nothing),
         WORLD_TEST(the_server_that_sentinels_promote_is_followed),
+        WORLD_TEST(sentinels_that_disagree_are_judged_by_their_configuration),
         WORLD_TEST(every_redis_is_purged_before_a_job_is_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

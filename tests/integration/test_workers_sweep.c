@@ -258,6 +258,60 @@ static void a_pattern_never_removes_what_is_ours(void **state)
 
 /* Our matcher against Redis' own, on patterns and keys of few characters so that they often match.
  */
+/* The only dead letter, when it has come. */
+static void await_letter(fw_worker_world_t *world, const char *has, const char *has_not)
+{
+    int64_t deadline_ms = fw_clock_ms() + FW_PATIENCE_MS;
+    while (fw_redis_integer(world->redis, "LLEN fw:dead") == 0) {
+        assert_true(fw_clock_ms() < deadline_ms);
+        (void)fw_job_broker_serve(world->broker, 10);
+    }
+    redisReply *letter = fw_redis_command(world->redis, "LINDEX fw:dead 0");
+    assert_non_null(strstr(letter->str, has));
+    assert_null(strstr(letter->str, has_not));
+    freeReplyObject(letter);
+    assert_int_equal(fw_redis_integer(world->redis, "LLEN fw:dead"), 1);
+}
+
+/* Makes the workers log in as a user with these rights beside those that they need anyway. */
+static void log_in_as(fw_worker_world_t *world, const char *rights, char ret_url[256])
+{
+    const char *path = fw_redis_fixture_url(world->server) + strlen("unix://");
+    (void)snprintf(ret_url, 256, "unix://sweeper:secret@%s", path);
+    char command[256];
+    (void)snprintf(command, sizeof(command),
+                   "ACL SETUSER sweeper on >secret +@all ~fw:* ~{fw:* ~cache:mine:* %s", rights);
+    fw_redis_do(world->redis, command);
+    world->config.redis_url = ret_url;
+}
+
+static void a_key_that_may_not_be_removed_becomes_a_dead_letter(void **state)
+{
+    fw_worker_world_t *world = *state;
+    char url[256];
+    log_in_as(world, "", url);
+    fw_redis_do(world->redis, "MSET cache:mine:1 x cache:other:1 x cache:mine:2 x cache:mine:3 x");
+    fw_worker_world_start(world);
+    assert_true(fw_worker_world_do(world, 1, NULL, NULL, "cache:*").done);
+    await_letter(world, "\"keys\":[\"cache:other:1\"]", "cache:mine");
+    assert_int_equal(
+        fw_redis_integer(world->redis, "EXISTS cache:mine:1 cache:mine:2 cache:mine:3"), 0);
+    assert_int_equal(fw_redis_integer(world->redis, "EXISTS cache:other:1"), 1);
+    assert_int_equal(fw_counter_value(world->series.sweep_keys_refused), 1);
+}
+
+static void a_sweep_that_is_not_allowed_becomes_a_dead_letter(void **state)
+{
+    fw_worker_world_t *world = *state;
+    char url[256];
+    log_in_as(world, "-scan", url);
+    fw_redis_do(world->redis, "SET cache:mine:1 x");
+    fw_worker_world_start(world);
+    assert_true(fw_worker_world_do(world, 1, NULL, NULL, "cache:*").done);
+    await_letter(world, "\"patterns\":[\"cache:*\"]", "cache:mine");
+    assert_int_equal(fw_counter_value(world->series.sweeps_refused), 1);
+}
+
 static void patterns_match_as_redis_matches_them(void **state)
 {
     enum { KEYS = 400, PATTERNS = 400 };
@@ -320,6 +374,8 @@ int main(void)
         WORLD_TEST(a_pattern_that_is_asked_for_during_its_sweep_is_swept_again),
         WORLD_TEST(a_full_redis_is_swept_at_once_and_the_job_comes_again),
         WORLD_TEST(a_pattern_never_removes_what_is_ours),
+        WORLD_TEST(a_key_that_may_not_be_removed_becomes_a_dead_letter),
+        WORLD_TEST(a_sweep_that_is_not_allowed_becomes_a_dead_letter),
         WORLD_TEST(patterns_match_as_redis_matches_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,8 +67,14 @@ static void every_case_has_its_verdict(void **state)
     } cases[] = {
         {"nobody was ever here", {.history = HISTORY_A}, FW_LINEAGE_UNKNOWN},
         {"others are here", {.others = 2, .history = HISTORY_A}, FW_LINEAGE_SAME},
+        {"others are here, but nobody else knows of this worker's purges",
+         {.others = 2, .purged = true, .history = HISTORY_A},
+         FW_LINEAGE_LOST},
+        {"nobody was ever here, whatever this worker purged",
+         {.purged = true, .history = HISTORY_A},
+         FW_LINEAGE_UNKNOWN},
         {"a new server of a known cluster",
-         {.marked_anywhere = true, .history = HISTORY_A},
+         {.marked_anywhere = true, .purged = true, .history = HISTORY_A},
          FW_LINEAGE_SAME},
         {"nothing happened",
          {.marked = true,
@@ -109,12 +115,21 @@ static void every_case_has_its_verdict(void **state)
     }
 }
 
+static void a_repair_holds_for_the_history_that_it_was_made_for(void **state)
+{
+    (void)state;
+    assert_true(fw_lineage_holds(HISTORY_A, HISTORY_A));
+    assert_false(fw_lineage_holds(HISTORY_A, HISTORY_B));
+    assert_false(fw_lineage_holds("", HISTORY_A));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(marks_that_make_no_sense_are_none),
         cmocka_unit_test(only_a_primary_has_a_history),
         cmocka_unit_test(every_case_has_its_verdict),
+        cmocka_unit_test(a_repair_holds_for_the_history_that_it_was_made_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
