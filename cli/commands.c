@@ -45,13 +45,23 @@ static const fw_argument_t tail_arguments[] = {
 static const fw_argument_t token_arguments[] = {
     {"sub", FW_ARGUMENT_TEXT, "USER", "the user's id (required)"},
     {"ttl", FW_ARGUMENT_TEXT, "DURATION", "valid for so long (10m)"},
-    {"room", FW_ARGUMENT_LIST, "GLOB", "rooms it allows; without any: every room"},
+    {"room", FW_ARGUMENT_LIST, "GLOB", "rooms to listen to; without any: every room"},
+    {"publish", FW_ARGUMENT_LIST, "GLOB", "rooms to publish into; without any: none"},
+    {"presence", FW_ARGUMENT_LIST, "GLOB", "rooms to be seen in; without any: none"},
+    {"audience", FW_ARGUMENT_TEXT, "TEXT", "claim aud (default: first of gateway.jwt.audiences)"},
+    {"issuer", FW_ARGUMENT_TEXT, "TEXT", "claim iss (default: first of gateway.jwt.issuers)"},
+    {"key", FW_ARGUMENT_TEXT, "PATH",
+     "sign with this private key, PEM: RS256, ES256 or EdDSA (default: gateway.jwt.secret)"},
+    {"key-id", FW_ARGUMENT_TEXT, "ID", "name the key by this id (kid)"},
 };
 
 static const fw_argument_t keys_arguments[] = {
     {"role", FW_ARGUMENT_TEXT, "ROLE",
-     "whose keys: broker, publisher, worker or gateway (required without --public)"},
-    {"name", FW_ARGUMENT_TEXT, "NAME", "what the broker calls the peer (default: its role)"},
+     "whose keys: broker, publisher, worker or gateway (required without --public and --token)"},
+    {"name", FW_ARGUMENT_TEXT, "NAME",
+     "what the broker calls the peer (default: its role); of --token: the key's id (1)"},
+    {"token", FW_ARGUMENT_TEXT, "ALGORITHM",
+     "a key that signs browser tokens instead: RS256, ES256 or EdDSA; shows its key set"},
     {"output", FW_ARGUMENT_TEXT, "PATH",
      "write the secret key there, readable by its owner only, instead of showing it"},
     {"public", FW_ARGUMENT_FLAG, NULL, "show the public key of the secret one on standard input"},
@@ -122,21 +132,26 @@ static const fw_command_t commands[] = {
                  "  freshwire tail --json | jq .type",
      .run = fw_tail_command},
     {.name = "token",
-     .summary = "sign a browser token with gateway.jwt.secret",
+     .summary = "sign a browser token",
      ARGUMENTS(token_arguments),
      .details = "For development and scripts; in production your own login signs tokens with the "
-                "same secret.",
-     .examples = "  freshwire token --sub u1 --ttl 1h --room 'team-*'",
+                "same secret, or\n"
+                "with a private key of which the gateway has the public one (gateway.jwt.keys or "
+                "gateway.jwt.jwks_url).",
+     .examples = "  freshwire token --sub u1 --ttl 1h --room 'team-*'\n"
+                 "  freshwire token --sub u1 --key signing.pem --key-id 1 --publish lobby "
+                 "--presence '*'",
      .run = fw_token_command},
     {.name = "keys",
-     .summary = "make keys for the links between the processes",
+     .summary = "make keys for the links between the processes, or for signing tokens",
      ARGUMENTS(keys_arguments),
      .details = "Prints what to configure on either side: the owner's secret key, and the public "
                 "one for the others.\n"
                 "docs/security.md tells who needs which, and how keys are replaced.",
      .examples = "  freshwire keys --role broker --output broker.key\n"
                  "  freshwire keys --role publisher --name orders --output orders.key\n"
-                 "  freshwire keys --public < broker.key",
+                 "  freshwire keys --public < broker.key\n"
+                 "  freshwire keys --token ES256 --output signing.pem > keys.json",
      .unconfigured = true,
      .run = fw_keys_command},
     {.name = "dead-letters",

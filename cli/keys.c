@@ -1,16 +1,15 @@
-/* keys.c - freshwire keys: makes the keys of the broker's links.   SPDX-License-Identifier: MPL-2.0
- */
+/* keys.c - freshwire keys: makes the keys of the broker's links, and of who signs tokens.
+ * SPDX-License-Identifier: MPL-2.0 */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <zmq.h>
 
 #include "cli/command.h"
+#include "cli/secret_file.h"
+#include "cli/signing_key.h"
 #include "runtime/keyring.h"
 #include "runtime/log.h"
 
@@ -51,24 +50,12 @@ static fw_exit_t derive(void)
     return FW_EXIT_OK;
 }
 
-/* Never over a file that is there: it may be the only copy of a key in use. */
 static int write_secret(const char *path, const char *secret)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
-    if (fd < 0)
-        return -errno;
     char line[FW_KEY_SIZE + 2];
     (void)snprintf(line, sizeof line, "%s\n", secret);
-    size_t size = strlen(line);
-    ssize_t written = write(fd, line, size);
-    int result = written == (ssize_t)size ? 0 : written < 0 ? -errno : -ENOSPC;
+    int result = fw_secret_file_write(path, line, strlen(line));
     explicit_bzero(line, sizeof line);
-    if (result == 0 && fsync(fd) != 0)
-        result = -errno;
-    if (close(fd) != 0 && result == 0)
-        result = -errno;
-    if (result != 0)
-        (void)unlink(path);
     return result;
 }
 
@@ -96,6 +83,13 @@ static void explain(const pair_t *pair, const char *role, const char *name, cons
     }
 }
 
+static fw_exit_t complain_of_file(const char *path, int result)
+{
+    fw_complain(result == -EEXIST ? "move it away first: it may be a key in use" : NULL,
+                "cannot write %s: %s", path, fw_log_error_text(result));
+    return FW_EXIT_FAILURE;
+}
+
 static fw_exit_t make(const char *role, const char *name, const char *path)
 {
     pair_t pair;
@@ -108,11 +102,38 @@ static fw_exit_t make(const char *role, const char *name, const char *path)
     if (result == 0) {
         explain(&pair, role, name, path);
     } else {
-        fw_complain(result == -EEXIST ? "move it away first: it may be a key in use" : NULL,
-                    "cannot write %s: %s", path, fw_log_error_text(result));
-        status = FW_EXIT_FAILURE;
+        status = complain_of_file(path, result);
     }
     explicit_bzero(&pair, sizeof pair);
+    return status;
+}
+
+/* A key pair for who signs browser tokens: the private one into the file, the public one out. */
+static fw_exit_t make_token_key(const char *algorithm, const char *key_id, const char *path)
+{
+    char *pem = NULL;
+    char *set = NULL;
+    if (!path) {
+        fw_complain("for example: freshwire keys --token ES256 --output signing.pem > keys.json",
+                    "--output is missing: where the private key is written");
+        return FW_EXIT_USAGE;
+    }
+    int result = fw_signing_key_make(algorithm, key_id, &pem, &set);
+    if (result == -EINVAL) {
+        fw_complain(NULL, "--token must be RS256, ES256 or EdDSA");
+        return FW_EXIT_USAGE;
+    }
+    fw_exit_t status = FW_EXIT_OK;
+    if (result == 0)
+        result = fw_secret_file_write(path, pem, strlen(pem));
+    if (result == 0)
+        (void)puts(set);
+    else
+        status = complain_of_file(path, result);
+    if (pem)
+        explicit_bzero(pem, strlen(pem));
+    free(pem);
+    free(set);
     return status;
 }
 
@@ -138,6 +159,10 @@ fw_exit_t fw_keys_command(const fw_call_t *call)
     const char *name = fw_arguments_text(call->arguments, "name");
     if (fw_arguments_flag(call->arguments, "public"))
         return derive();
+    const char *token = fw_arguments_text(call->arguments, "token");
+    if (token)
+        return make_token_key(token, name ? name : "1",
+                              fw_arguments_text(call->arguments, "output"));
     if (!role) {
         fw_complain("for example: freshwire keys --role broker --output broker.key",
                     "--role is missing: broker, publisher, worker or gateway");

@@ -211,7 +211,7 @@ static const fw_option_t table[] = {
              "The set is fetched at most so often, also when tokens name keys that are not in it."),
     DURATION("gateway.jwt.jwks_keep", "24h", 0, 30 * 24 * HOUR,
              "When the set cannot be fetched, its last keys are good for so long."),
-    DURATION("gateway.jwt.jwks_timeout", "3s", 50, 30 * SECOND, "For fetching the set once."),
+    DURATION("gateway.jwt.jwks_timeout", "3s", 50, 10 * SECOND, "For fetching the set once."),
     LIST("gateway.jwt.audiences", "A token must be for one of these (claim aud); none: any."),
     LIST("gateway.jwt.issuers", "A token must be from one of these (claim iss); none: any."),
     DURATION("gateway.jwt.leeway", "5s", 0, 5 * MINUTE,

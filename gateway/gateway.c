@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 #include "gateway/address.h"
 #include "gateway/delays.h"
+#include "gateway/jwks.h"
 #include "gateway/limits.h"
 #include "gateway/listener.h"
 #include "gateway/shard.h"
@@ -22,7 +24,9 @@
 #include "gateway/tls.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
+#include "runtime/fetch.h"
 #include "runtime/log.h"
+#include "runtime/random.h"
 
 enum {
     DESCRIPTORS_SPARE =
@@ -44,6 +48,8 @@ struct fw_gateway {
     shard_t shards[FW_SHARDS_MAX];
     uint32_t shards_count; /* running */
     fw_token_rules_t *token_rules;
+    fw_jwks_args_t jwks_args;
+    fw_actor_t *jwks; /* NULL = no key set is fetched */
     int port;
     int abort_fd;
     int drained_fd;
@@ -178,6 +184,7 @@ static void stop_shards(fw_gateway_t *self)
         close_fd(&self->shards[i].args.listen_fd);
     }
     self->shards_count = 0;
+    fw_actor_stop(&self->jwks);
     fw_token_rules_destroy(&self->token_rules);
     close_fd(&self->abort_fd);
     close_fd(&self->drained_fd);
@@ -199,6 +206,7 @@ static int start_shard(fw_gateway_t *self, uint32_t number, fw_metrics_t *metric
         .drained_fd = self->drained_fd,
         .sessions_max = sessions_max,
         .token_rules = self->token_rules,
+        .jwks_endpoint = self->jwks_args.endpoint,
         .metrics = metrics,
         .pulse = fw_health_pulse(self->health, fw_shard_names[number].actor),
         .linked = fw_health_condition(self->health, fw_shard_names[number].condition),
@@ -220,6 +228,22 @@ static int make_token_rules(fw_gateway_t *self)
     if (result != 0)
         fw_log(FW_LOG_ERROR, "the keys of tokens cannot be used", FW_KV_TEXT("reason", reason));
     return result;
+}
+
+/* Who fetches the key set, if there is one to fetch. */
+static int start_jwks(fw_gateway_t *self, fw_metrics_t *metrics)
+{
+    uint64_t number;
+    fw_jwks_metrics_init(&self->jwks_args.metrics, metrics);
+    if (!*self->config.tokens.jwks_url)
+        return 0;
+    fw_fetch_prepare();
+    fw_random_bytes(&number, sizeof number);
+    self->jwks_args.config = &self->config.tokens;
+    self->jwks_args.ready = fw_health_condition(self->health, "token keys");
+    (void)snprintf(self->jwks_args.endpoint, sizeof self->jwks_args.endpoint,
+                   "inproc://freshwire-jwks-%016" PRIx64, number);
+    return fw_actor_start("jwks", fw_jwks_run, &self->jwks_args, &self->jwks);
 }
 
 int fw_gateway_start(const fw_gateway_config_t *config, fw_metrics_t *metrics, fw_health_t *health,
@@ -249,6 +273,8 @@ int fw_gateway_start(const fw_gateway_config_t *config, fw_metrics_t *metrics, f
         result = -EIO;
     if (result == 0)
         result = make_token_rules(self);
+    if (result == 0)
+        result = start_jwks(self, metrics);
     uint32_t sessions_max = fit_descriptors(config);
     for (uint32_t i = 0; result == 0 && i < config->shards; i++)
         result = start_shard(self, i, metrics, sessions_max);

@@ -1,6 +1,7 @@
 /* shard.c - see shard.h.   SPDX-License-Identifier: MPL-2.0
  * All work of a turn is done in the prepare handle, right before the loop would sleep: broker, then
  * sessions. Callbacks of libwebsockets only change state and mark sessions. */
+#include "gateway/shard_auth.h"
 #include "gateway/shard_internal.h"
 #include "gateway/shard_rooms.h"
 #include "gateway/shard_tls.h"
@@ -329,6 +330,7 @@ void fw_shard_prepared(uv_prepare_t *prepare)
 {
     fw_shard_t *self = prepare->data;
     int64_t now_ms = fw_clock_ms();
+    fw_shard_auth_turn(self);
     bool more = fw_uplink_turn(self->uplink, now_ms);
     if (self->delays)
         pace(self, now_ms);

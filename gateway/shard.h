@@ -17,6 +17,7 @@ typedef struct {
     int drained_fd; /* an eventfd that counts the shards that have no session left */
     uint32_t sessions_max;
     const fw_token_rules_t *token_rules;
+    const char *jwks_endpoint; /* of the actor that fetches keys; "" = none does */
     fw_metrics_t *metrics;
     fw_pulse_t *pulse;
     fw_condition_t *linked; /* the links to the broker are up */

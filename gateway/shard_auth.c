@@ -2,11 +2,16 @@
  * SPDX-License-Identifier: MPL-2.0 */
 #include "gateway/shard_auth.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "gateway/cookie.h"
 #include "gateway/dialogue_token.h"
+#include "gateway/jwks.h"
 #include "runtime/clock.h"
+#include "runtime/socket.h"
+
+enum { ASK_EVERY_MS = 100 };
 
 static fw_token_result_t result_of(int result)
 {
@@ -17,14 +22,42 @@ static fw_token_result_t result_of(int result)
     return result == -ENOKEY ? FW_TOKEN_UNKNOWN_KEY : FW_TOKEN_REFUSED;
 }
 
+/* A key that is not known may be a new one; who comes with one that never was hurries nobody. */
+static void ask_for_keys(fw_shard_t *self)
+{
+    static const uint8_t unknown = FW_JWKS_UNKNOWN;
+    int64_t now_ms = fw_clock_ms();
+    if (!self->jwks || (self->keys_asked_ms > 0 && now_ms - self->keys_asked_ms < ASK_EVERY_MS))
+        return;
+    if (fw_socket_send(self->jwks, (fw_bytes_t){&unknown, 1}) == 0)
+        self->keys_asked_ms = now_ms;
+}
+
 /* A token came in by some door. */
 static void judged(void *context, fw_door_t door, int result)
 {
     fw_shard_t *self = context;
     fw_counter_add(self->metrics.tokens[door][result_of(result)], 1);
+    if (result == -ENOKEY)
+        ask_for_keys(self);
 }
 
-void fw_shard_auth_begin(fw_shard_t *self)
+/* A link inside the process: the actor answers whenever it has other keys. */
+static int open_jwks(fw_shard_t *self)
+{
+    static const uint8_t hello = FW_JWKS_HELLO;
+    fw_socket_settings_t settings = fw_socket_settings(FW_SOCKET_DEALER_CONNECT);
+    if (!*self->args->jwks_endpoint)
+        return 0;
+    int result = fw_socket_open(&settings, self->args->jwks_endpoint, &self->jwks);
+    if (result == 0)
+        result = fw_wakeup_new(&self->loop, self->jwks, &self->jwks_wakeup);
+    if (result == 0)
+        result = fw_socket_send(self->jwks, (fw_bytes_t){&hello, 1});
+    return result;
+}
+
+int fw_shard_auth_begin(fw_shard_t *self)
 {
     const fw_auth_policy_t nothing = {.leeway_s = 0};
     self->auth = fw_auth_new(&nothing);
@@ -32,6 +65,36 @@ void fw_shard_auth_begin(fw_shard_t *self)
     self->dialogue.auth = self->auth;
     self->dialogue.judged = judged;
     self->dialogue.judged_context = self;
+    return open_jwks(self);
+}
+
+static void take_keys(fw_shard_t *self, fw_bytes_t message)
+{
+    fw_keys_t *keys = NULL;
+    const char *reason = "";
+    size_t skipped = 0;
+    if (message.data[0] == FW_JWKS_KEYS) {
+        fw_bytes_t set = {message.data + 1, message.size - 1};
+        keys = fw_keys_new();
+        int result = fw_keys_add_jwks(keys, set, false, &skipped, &reason);
+        assert(result == 0); /* the actor has tried it */
+        (void)result;
+    }
+    fw_auth_set_fetched(self->auth, &keys);
+}
+
+void fw_shard_auth_turn(fw_shard_t *self)
+{
+    zmq_msg_t frame;
+    if (!self->jwks)
+        return;
+    zmq_msg_init(&frame);
+    while (fw_socket_receive(self->jwks, &frame) == 0) {
+        fw_bytes_t message = fw_socket_bytes(&frame);
+        assert(message.size > 0);
+        take_keys(self, message);
+    }
+    zmq_msg_close(&frame);
 }
 
 void fw_shard_auth_rules(fw_shard_t *self, const fw_token_rules_t *rules)
@@ -40,8 +103,14 @@ void fw_shard_auth_rules(fw_shard_t *self, const fw_token_rules_t *rules)
     self->token_rules = rules;
 }
 
+void fw_shard_auth_stop(fw_shard_t *self)
+{
+    fw_wakeup_destroy(&self->jwks_wakeup);
+}
+
 void fw_shard_auth_end(fw_shard_t *self)
 {
+    zsock_destroy(&self->jwks);
     fw_auth_destroy(&self->auth);
 }
 

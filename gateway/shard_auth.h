@@ -8,9 +8,14 @@
 /* With room for one byte too many, and "Bearer ". */
 enum { FW_TOKEN_BUFFER_SIZE = FW_TOKEN_SIZE_MAX + 16 };
 
-/* Before the first session, and after the last one. */
-void fw_shard_auth_begin(fw_shard_t *self);
+/* Before the first session, and after the last one. 0, or a negative errno: then it has to be ended
+ * all the same. */
+int fw_shard_auth_begin(fw_shard_t *self) __attribute__((warn_unused_result));
+/* While the loop still turns, and afterwards. */
+void fw_shard_auth_stop(fw_shard_t *self);
 void fw_shard_auth_end(fw_shard_t *self);
+/* At every turn of the loop: takes keys that were fetched. */
+void fw_shard_auth_turn(fw_shard_t *self);
 /* Other rules, from a reload; they must live until the next ones, or the end. Sessions keep the
  * claims that they have. */
 void fw_shard_auth_rules(fw_shard_t *self, const fw_token_rules_t *rules);

@@ -48,6 +48,9 @@ struct fw_shard {
     fw_auth_t *auth;
     struct fw_shard_rooms *rooms; /* see shard_rooms.h */
     const fw_token_rules_t *token_rules;
+    zsock_t *jwks; /* to the actor that fetches keys; NULL = none does */
+    fw_wakeup_t *jwks_wakeup;
+    int64_t keys_asked_ms; /* when it was last told of an unknown key */
     fw_dialogue_t dialogue;
     fw_wheel_t *wheel;
     fw_gather_t *gathers[FW_ENCODINGS][2]; /* by session->encoding and ->batch; made when needed */

@@ -147,7 +147,6 @@ static void build(fw_shard_t *self, int64_t now_ms)
         .channels_max = config->channels_per_session_max,
         .resume_max = config->channels_per_session_max,
     };
-    fw_shard_auth_begin(self);
     fw_shard_rooms_begin(self);
 }
 
@@ -184,6 +183,7 @@ static void tear_down(fw_shard_t *self)
 {
     fw_door_shut(self);
     fw_wakeup_destroy(&self->pipe_wakeup);
+    fw_shard_auth_stop(self);
     close_handle((uv_handle_t *)&self->listener);
     close_handle((uv_handle_t *)&self->abort);
     close_handle((uv_handle_t *)&self->ticker);
@@ -242,6 +242,8 @@ void fw_shard_run(zsock_t *pipe, void *args)
     }
     build(self, now_ms);
     result = create_context(self);
+    if (result == 0)
+        result = fw_shard_auth_begin(self);
     if (result == 0)
         result = start_uplink(self, now_ms);
     if (result == 0)

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
+import jwt
 import pytest
 
 from conftest import PUBLISH_KEY, SECRET, Stack
@@ -242,6 +243,38 @@ def test_a_token_holds_what_was_asked_for() -> None:
     assert claims["rooms"] == ["team-*", "42"]
     assert claims["exp"] - claims["iat"] == 90
     assert abs(claims["iat"] - time.time()) < 60
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+def test_a_key_signs_tokens_that_another_library_verifies(algorithm: str, tmp_path: Path) -> None:
+    private = tmp_path / "signing.pem"
+    made = run_command("keys", "--token", algorithm.lower(), "--name", "k7", "--output", str(private))
+    assert made.returncode == OK, made.stderr
+    assert private.stat().st_mode & 0o777 == 0o600
+    key = jwt.PyJWK(json.loads(made.stdout)["keys"][0])
+    assert key.key_id == "k7" and "PRIVATE" not in made.stdout and '"d"' not in made.stdout
+    done = run_command(
+        "token", "--sub", "u1", "--key", str(private), "--key-id", "k7", "--publish", "chat-*", "--presence", "*",
+        env={"FRESHWIRE_GATEWAY_JWT_AUDIENCES": "sync,shop", "FRESHWIRE_GATEWAY_JWT_ISSUERS": "https://a,https://b"},
+    )  # fmt: skip
+    assert done.returncode == OK, done.stderr
+    token = done.stdout.strip()
+    assert jwt.get_unverified_header(token)["kid"] == "k7"
+    claims = jwt.decode(token, key.key, algorithms=[algorithm], audience="sync", issuer="https://a")
+    assert (claims["publish"], claims["presence"]) == (["chat-*"], ["*"])
+    assert "rooms" not in claims
+    again = run_command("keys", "--token", algorithm, "--output", str(private))
+    assert again.returncode == FAILURE and "in use" in again.stderr
+
+
+def test_what_is_no_key_signs_no_token(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    for path in (wrong, tmp_path / "missing.pem", tmp_path):
+        done = run_command("token", "--sub", "u1", "--key", str(path))
+        assert done.returncode == AUTH and str(path) in done.stderr and done.stdout == ""
+    assert run_command("keys", "--token", "HS256", "--output", str(tmp_path / "x")).returncode == USAGE
+    assert run_command("keys", "--token", "ES256").returncode == USAGE
 
 
 def test_without_a_secret_there_is_no_token() -> None:
