@@ -10,13 +10,12 @@
 
 enum { PATIENCE_MS = 5000 };
 
-static void print(void *context, fw_text_t letter)
+/* What could not be printed is not removed from Redis. */
+static bool print(void *context, fw_text_t letter)
 {
     FILE *out = context;
-    (void)fwrite(letter.text, 1, letter.size, out);
-    (void)fputc('\n', out);
-    /* Before it is removed from Redis. */
-    (void)fflush(out);
+    return fwrite(letter.text, 1, letter.size, out) == letter.size && fputc('\n', out) != EOF &&
+           fflush(out) == 0;
 }
 
 fw_exit_t fw_dead_letters_command(const fw_call_t *call)
@@ -29,7 +28,9 @@ fw_exit_t fw_dead_letters_command(const fw_call_t *call)
                                       take, print, stdout, &reason);
     if (result == 0)
         return FW_EXIT_OK;
-    fw_complain("see worker.redis_url and worker.namespace", "%s", reason);
+    fw_complain(result == -ECANCELED ? "nothing that could not be written was removed"
+                                     : "see worker.redis_url and worker.namespace",
+                "%s", reason);
     return result == -EINVAL      ? FW_EXIT_CONFIG
            : result == -ETIMEDOUT ? FW_EXIT_UNREACHABLE
                                   : FW_EXIT_FAILURE;

@@ -137,7 +137,7 @@ typedef struct {
     int result;
     int64_t until_ms;
     long long at; /* from the end of the list */
-    void (*on_letter)(void *context, fw_text_t letter);
+    bool (*on_letter)(void *context, fw_text_t letter);
     void *context;
 } reader_t;
 
@@ -169,7 +169,11 @@ static void on_letters(void *context, size_t index, const redisReply *reply)
         return;
     }
     const redisReply *letter = reply->element[0];
-    self->on_letter(self->context, (fw_text_t){letter->str, (size_t)letter->len});
+    if (!self->on_letter(self->context, (fw_text_t){letter->str, (size_t)letter->len})) {
+        self->result = -ECANCELED;
+        self->ended = true;
+        return;
+    }
     if (!self->take) {
         self->at--;
         ask(self);
@@ -265,7 +269,7 @@ static int read_one(const fw_redis_url_t *url, reader_t *self, int64_t timeout_m
 }
 
 int fw_dead_letters_read(const char *redis_urls, const char *name_space, int64_t timeout_ms,
-                         bool take, void (*on_letter)(void *context, fw_text_t letter),
+                         bool take, bool (*on_letter)(void *context, fw_text_t letter),
                          void *context, const char **ret_reason)
 {
     fw_redis_url_t urls[FW_REDIS_TARGETS_MAX];
@@ -279,7 +283,9 @@ int fw_dead_letters_read(const char *redis_urls, const char *name_space, int64_t
     for (size_t i = 0; i < count && result == 0; i++) {
         result = read_one(&urls[i], &reader, timeout_ms);
     }
-    *ret_reason = result == -ETIMEDOUT ? "redis does not answer" : "redis refused";
+    *ret_reason = result == -ETIMEDOUT   ? "redis does not answer"
+                  : result == -ECANCELED ? "the letters could not be written"
+                                         : "redis refused";
     explicit_bzero(urls, sizeof(urls));
     return result;
 }

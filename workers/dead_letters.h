@@ -23,9 +23,10 @@ bool fw_dead_letter_write(fw_json_t *json, const fw_purge_job_t *job, int64_t wa
 void fw_dead_letters_add(fw_redis_pool_t *pool, const char *name_space, const fw_purge_job_t *job);
 
 /* Blocking, for a command: gives each letter to on_letter, the oldest first, and with take removes
- * it afterwards. 0, -EINVAL for a bad URL, -ETIMEDOUT when Redis is not there, -EPROTO when it
- * refuses; *ret_reason is set then. */
+ * it afterwards, unless on_letter returned false, which also ends it. 0, -EINVAL for a bad URL,
+ * -ETIMEDOUT when Redis is not there, -EPROTO when it refuses, -ECANCELED when on_letter did;
+ * *ret_reason is set then. */
 int fw_dead_letters_read(const char *redis_urls, const char *name_space, int64_t timeout_ms,
-                         bool take, void (*on_letter)(void *context, fw_text_t letter),
+                         bool take, bool (*on_letter)(void *context, fw_text_t letter),
                          void *context, const char **ret_reason)
     __attribute__((warn_unused_result));

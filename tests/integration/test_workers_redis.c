@@ -188,11 +188,18 @@ typedef struct {
     char last[512];
 } letters_t;
 
-static void on_letter(void *context, fw_text_t letter)
+static bool on_letter(void *context, fw_text_t letter)
 {
     letters_t *letters = context;
     letters->count++;
     (void)snprintf(letters->last, sizeof(letters->last), "%s", letter.text);
+    return true;
+}
+
+static bool on_letter_that_is_lost(void *context, fw_text_t letter)
+{
+    (void)on_letter(context, letter);
+    return false;
 }
 
 static void what_is_refused_for_good_is_kept_to_be_done_again(void **state)
@@ -223,9 +230,14 @@ static void what_is_refused_for_good_is_kept_to_be_done_again(void **state)
     assert_non_null(strstr(letters.last, "\"keys\":[\"a\\\"b\"],\"tags\":[\"t\"],"
                                          "\"patterns\":[\"2*\"]"));
     assert_non_null(strstr(letters.last, "\"reason\":\"a pattern must begin with 3"));
+    assert_int_equal(fw_dead_letters_read(url, "fw", FW_PATIENCE_MS, true, on_letter_that_is_lost,
+                                          &letters, &reason),
+                     -ECANCELED);
+    assert_int_equal(letters.count, 4);
+    assert_int_equal(fw_redis_integer(world->redis, "LLEN fw:dead"), 3);
     assert_int_equal(
         fw_dead_letters_read(url, "fw", FW_PATIENCE_MS, true, on_letter, &letters, &reason), 0);
-    assert_int_equal(letters.count, 6);
+    assert_int_equal(letters.count, 7);
     assert_int_equal(fw_redis_integer(world->redis, "LLEN fw:dead"), 0);
 }
 
