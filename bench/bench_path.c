@@ -94,7 +94,7 @@ static void broker_init(broker_t *self)
                                        .idle_us_max = INT64_MAX / 4,
                                        .channels_max = 1000,
                                        .seed = 1};
-    fw_core_output_t output = {self, on_acknowledge, on_send_job, on_deliver, on_alarm};
+    fw_core_output_t output = {self, on_acknowledge, on_send_job, on_deliver, on_alarm, NULL};
     fw_peer_t worker = {2, {'w', 1}};
     *self = (broker_t){.client = fw_codec_new(), .in = fw_codec_new(), .out = fw_codec_new()};
     self->core = fw_core_new(&options, &output, make_store, &store, fw_metrics_new(), 0);

@@ -227,7 +227,7 @@ static fw_core_t *make_core(fw_broker_loop_t *self)
         .seed = seeds[1],
     };
     fw_core_output_t output = {self, fw_broker_acknowledge, fw_broker_send_job, fw_broker_deliver,
-                               fw_broker_alarm};
+                               fw_broker_alarm, fw_broker_purged};
     return fw_core_new(&options, &output, make_store, &store, self->registry, self->now_us);
 }
 

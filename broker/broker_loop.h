@@ -65,6 +65,9 @@ typedef struct {
     int queue_frames_max;  /* what is set */
     uint64_t unsubscribed; /* topics that nobody needs any more */
     bool trims;            /* memory is to be given back to the system */
+    bool audited;          /* somebody subscribes to FW_TOPIC_AUDIT */
+    int64_t audit_second;  /* the one that audit_told counts in */
+    uint32_t audit_told;
     int events_sender;     /* descriptor of the message at hand there; -1 inside this process */
     uint64_t beacon_number;
     int64_t now_us;
@@ -116,6 +119,8 @@ void fw_broker_beacon(fw_broker_loop_t *self);
 void fw_broker_fit_queue(fw_broker_loop_t *self);
 /* Leaves out a beacon's number, on which every gateway looks at all its positions. */
 void fw_broker_alarm(void *loop);
+/* Tells auditors, if there are any. */
+void fw_broker_purged(void *loop, const fw_invalidate_t *purges, const fw_job_done_t *done);
 void fw_broker_on_subscription(fw_broker_loop_t *self, fw_bytes_t frame);
 
 /* A frame of the event link; dropped for who does not read. */

@@ -138,6 +138,9 @@ void fw_core_job_done(fw_core_t *self, const fw_peer_t *worker, const fw_job_don
                       int64_t now_us)
 {
     self->now_us = now_us;
+    const fw_invalidate_t *purges = fw_dispatch_purges(self->dispatch, done->job_id);
+    if (purges && self->output.purged)
+        self->output.purged(self->output.context, purges, done);
     if (!fw_dispatch_done(self->dispatch, worker, done->job_id, done->redis_time, now_us))
         fw_counter_add(self->metrics.answers_ignored, 1);
 }

@@ -50,6 +50,8 @@ typedef struct {
     void (*deliver)(void *context, const fw_delivery_t *delivery);
     /* Places in some channels are lost: every gateway should look at its positions now. */
     void (*alarm)(void *context);
+    /* A purge was done. NULL = nobody wants to know. */
+    void (*purged)(void *context, const fw_invalidate_t *purges, const fw_job_done_t *done);
 } fw_core_output_t;
 
 /* Makes the engine of the store; called once, with where its answers go. */

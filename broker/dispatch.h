@@ -61,6 +61,8 @@ void fw_dispatch_worker(fw_dispatch_t *self, const fw_peer_t *peer, uint32_t cap
 bool fw_dispatch_seen(fw_dispatch_t *self, const fw_peer_t *peer, int64_t now_us);
 void fw_dispatch_gone(fw_dispatch_t *self, const fw_peer_t *peer, int64_t now_us);
 
+/* What a job that was sent purges; NULL when there is none, or it does something else. */
+const fw_invalidate_t *fw_dispatch_purges(const fw_dispatch_t *self, uint64_t job_id);
 /* Answers. False when nobody waits for that answer (late, repeated or foreign): ignored. A late
  * "done" of a worker whose lease ended counts as done. */
 bool fw_dispatch_done(fw_dispatch_t *self, const fw_peer_t *peer, uint64_t job_id,

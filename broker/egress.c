@@ -7,6 +7,7 @@
 enum {
     QUEUE_FRAMES_MIN = 1000,
     QUEUE_FRAMES_MAX = 100000,
+    AUDITED_PER_SECOND = 1000, /* purges that auditors are told of; they check far fewer */
     UNSUBSCRIBED_TRIM = 10000, /* topics that went: their memory is worth giving back */
 };
 
@@ -75,6 +76,28 @@ static void cut(fw_broker_loop_t *self)
            FW_KV_UINT("limit", self->config.subscriptions_max));
 }
 
+void fw_broker_purged(void *loop, const fw_invalidate_t *purges, const fw_job_done_t *done)
+{
+    fw_broker_loop_t *self = loop;
+    int64_t second = self->now_us / 1000000;
+    if (!self->audited)
+        return;
+    if (second != self->audit_second) {
+        self->audit_second = second;
+        self->audit_told = 0;
+    }
+    if (self->audit_told++ >= AUDITED_PER_SECOND)
+        return;
+    const fw_purged_t purged = {done->redis_time, *purges, done->stamps, done->stamps_count};
+    fw_broker_send_event(self, fw_codec_encode_purged_frame(self->encoder, &purged));
+}
+
+static bool is_audit(fw_bytes_t topic)
+{
+    size_t size = sizeof FW_TOPIC_AUDIT - 1;
+    return topic.size == size && memcmp(topic.data, FW_TOPIC_AUDIT, size) == 0;
+}
+
 /* 1 + topic subscribes, 0 + topic ends it; ZeroMQ keeps the books. A fence is a topic that is
  * echoed: what was subscribed before it is in force when the echo arrives. */
 void fw_broker_on_subscription(fw_broker_loop_t *self, fw_bytes_t frame)
@@ -85,6 +108,8 @@ void fw_broker_on_subscription(fw_broker_loop_t *self, fw_bytes_t frame)
         return;
     }
     fw_bytes_t topic = {frame.data + 1, frame.size - 1};
+    if (is_audit(topic))
+        self->audited = frame.data[0] == 1; /* 0 comes when the last one has gone */
     if (frame.data[0] == 0) {
         self->trims |= ++self->unsubscribed % UNSUBSCRIBED_TRIM == 0;
         return;

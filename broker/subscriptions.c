@@ -33,11 +33,14 @@ static bool is_base32(const uint8_t *text, size_t size)
 fw_topic_kind_t fw_topic_kind(fw_bytes_t topic)
 {
     static const char beacon[] = FW_TOPIC_BEACON;
+    static const char audit[] = FW_TOPIC_AUDIT;
     if (topic.size == 0)
         return FW_TOPIC_FOREIGN; /* every event there is: no gateway needs that */
     if (topic.data[0] == FW_TOPIC_FENCE_PREFIX[0])
         return topic.size <= FW_FENCE_TOPIC_SIZE_MAX ? FW_TOPIC_FENCE : FW_TOPIC_FOREIGN;
     if (topic.size == sizeof beacon - 1 && memcmp(topic.data, beacon, topic.size) == 0)
+        return FW_TOPIC_OURS;
+    if (topic.size == sizeof audit - 1 && memcmp(topic.data, audit, topic.size) == 0)
         return FW_TOPIC_OURS;
     bool ours = topic.size == FW_TOPIC_SIZE && strchr("bur", topic.data[0]) &&
                 is_base32(topic.data + 1, FW_TOPIC_SIZE - 1);

@@ -57,7 +57,8 @@ static const fw_argument_t token_arguments[] = {
 
 static const fw_argument_t keys_arguments[] = {
     {"role", FW_ARGUMENT_TEXT, "ROLE",
-     "whose keys: broker, publisher, worker or gateway (required without --public and --token)"},
+     "whose keys: broker, publisher, worker, gateway or auditor (required without --public and "
+     "--token)"},
     {"name", FW_ARGUMENT_TEXT, "NAME",
      "what the broker calls the peer (default: its role); of --token: the key's id (1)"},
     {"token", FW_ARGUMENT_TEXT, "ALGORITHM",

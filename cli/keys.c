@@ -165,15 +165,16 @@ fw_exit_t fw_keys_command(const fw_call_t *call)
                               fw_arguments_text(call->arguments, "output"));
     if (!role) {
         fw_complain("for example: freshwire keys --role broker --output broker.key",
-                    "--role is missing: broker, publisher, worker or gateway");
+                    "--role is missing: broker, publisher, worker, gateway or auditor");
         return FW_EXIT_USAGE;
     }
     if (!name)
         name = role;
     if (strcmp(role, "broker") != 0 && !is_peer(role, name)) {
-        fw_complain("see 'freshwire help keys'",
-                    "--role must be broker, publisher, worker or gateway, and --name 1 to 64 "
-                    "letters, digits, '.', '_', '-', '/' or '@'");
+        fw_complain(
+            "see 'freshwire help keys'",
+            "--role must be broker, publisher, worker, gateway or auditor, and --name 1 to 64 "
+            "letters, digits, '.', '_', '-', '/' or '@'");
         return FW_EXIT_USAGE;
     }
     return make(role, name, fw_arguments_text(call->arguments, "output"));

@@ -14,6 +14,7 @@ enum {
 
 #define FW_CHANNEL_BROADCAST "broadcast"
 #define FW_TOPIC_BEACON "!hb"
+#define FW_TOPIC_AUDIT "!audit"
 #define FW_TOPIC_FENCE_PREFIX "~"
 
 typedef enum {

@@ -29,6 +29,8 @@ int fw_codec_decode_delivery(fw_codec_t *self, fw_bytes_t data, fw_delivery_t *r
                              fw_refusal_t *ret_refusal) __attribute__((warn_unused_result));
 int fw_codec_decode_beacon(fw_codec_t *self, fw_bytes_t data, fw_beacon_t *ret_beacon,
                            fw_refusal_t *ret_refusal) __attribute__((warn_unused_result));
+int fw_codec_decode_purged(fw_codec_t *self, fw_bytes_t data, fw_purged_t *ret_purged,
+                           fw_refusal_t *ret_refusal) __attribute__((warn_unused_result));
 /* Decodes the body of an event frame that fw_codec_decode_delivery refused for want of a position:
  * it may hold a note. */
 int fw_codec_decode_note(fw_codec_t *self, fw_bytes_t data, fw_note_t *ret_note,
@@ -48,6 +50,7 @@ fw_bytes_t fw_codec_encode_publication(fw_codec_t *self, const fw_event_t *event
 fw_bytes_t fw_codec_encode_event_frame(fw_codec_t *self, const fw_delivery_t *delivery);
 fw_bytes_t fw_codec_encode_note_frame(fw_codec_t *self, const fw_note_t *note);
 fw_bytes_t fw_codec_encode_beacon_frame(fw_codec_t *self, const fw_beacon_t *beacon);
+fw_bytes_t fw_codec_encode_purged_frame(fw_codec_t *self, const fw_purged_t *purged);
 
 /* Writes a payload as one JSON value (typed: an object with the proto's field names, 64-bit numbers
  * as strings; binary: a base64 string; none: null). JSON payloads are copied, with spaces for line

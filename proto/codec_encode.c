@@ -264,19 +264,25 @@ static Freshwire__V1__Job *job_in(fw_arena_t *arena, const fw_job_t *from)
     return to;
 }
 
+static Freshwire__V1__Stamp **stamps_in(fw_arena_t *arena, const fw_stamp_t *from, size_t count)
+{
+    Freshwire__V1__Stamp **to = fw_arena_take(arena, count * sizeof *to);
+    for (size_t i = 0; i < count; i++) {
+        to[i] = fw_arena_take(arena, sizeof **to);
+        freshwire__v1__stamp__init(to[i]);
+        to[i]->tag = text_in(from[i].tag);
+        to[i]->stamp = from[i].stamp;
+    }
+    return to;
+}
+
 static Freshwire__V1__JobDone *done_in(fw_arena_t *arena, const fw_job_done_t *from)
 {
     Freshwire__V1__JobDone *to = fw_arena_take(arena, sizeof *to);
     freshwire__v1__job_done__init(to);
     to->job_id = from->job_id;
     to->redis_time = from->redis_time;
-    to->stamps = fw_arena_take(arena, from->stamps_count * sizeof(void *));
-    for (size_t i = 0; i < from->stamps_count; i++) {
-        to->stamps[i] = fw_arena_take(arena, sizeof **to->stamps);
-        freshwire__v1__stamp__init(to->stamps[i]);
-        to->stamps[i]->tag = text_in(from->stamps[i].tag);
-        to->stamps[i]->stamp = from->stamps[i].stamp;
-    }
+    to->stamps = stamps_in(arena, from->stamps, from->stamps_count);
     to->n_stamps = from->stamps_count;
     to->keys_removed = from->keys_removed;
     return to;
@@ -517,4 +523,16 @@ fw_bytes_t fw_codec_encode_beacon_frame(fw_codec_t *self, const fw_beacon_t *bea
     to.number = beacon->number;
     to.ts_us = beacon->ts_us;
     return fw_codec_pack(self, &to.base, FW_TOPIC_BEACON, sizeof FW_TOPIC_BEACON - 1);
+}
+
+fw_bytes_t fw_codec_encode_purged_frame(fw_codec_t *self, const fw_purged_t *purged)
+{
+    Freshwire__V1__Purged to;
+    freshwire__v1__purged__init(&to);
+    fw_arena_reset(self->encoding);
+    to.redis_time = purged->redis_time;
+    to.invalidate = invalidate_in(self->encoding, &purged->invalidate);
+    to.stamps = stamps_in(self->encoding, purged->stamps, purged->stamps_count);
+    to.n_stamps = purged->stamps_count;
+    return fw_codec_pack(self, &to.base, FW_TOPIC_AUDIT, sizeof FW_TOPIC_AUDIT - 1);
 }

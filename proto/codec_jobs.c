@@ -47,15 +47,37 @@ int fw_codec_jobs_of(fw_arena_t *arena, const void *message, fw_message_t *to,
     return 0;
 }
 
+static const fw_stamp_t *stamps_of(fw_arena_t *arena, Freshwire__V1__Stamp *const *from,
+                                   size_t count)
+{
+    if (count == 0)
+        return NULL;
+    fw_stamp_t *stamps = fw_arena_take(arena, count * sizeof *stamps);
+    for (size_t i = 0; i < count; i++)
+        stamps[i] = (fw_stamp_t){fw_text(from[i]->tag), from[i]->stamp};
+    return stamps;
+}
+
 static fw_job_done_t done_of(fw_arena_t *arena, const Freshwire__V1__JobDone *from)
 {
-    fw_stamp_t *stamps = NULL;
-    if (from->n_stamps > 0)
-        stamps = fw_arena_take(arena, from->n_stamps * sizeof *stamps);
-    for (size_t i = 0; i < from->n_stamps; i++)
-        stamps[i] = (fw_stamp_t){fw_text(from->stamps[i]->tag), from->stamps[i]->stamp};
-    return (fw_job_done_t){from->job_id, from->redis_time, stamps, from->n_stamps,
+    return (fw_job_done_t){from->job_id, from->redis_time,
+                           stamps_of(arena, from->stamps, from->n_stamps), from->n_stamps,
                            from->keys_removed};
+}
+
+int fw_codec_decode_purged(fw_codec_t *self, fw_bytes_t data, fw_purged_t *ret_purged,
+                           fw_refusal_t *ret_refusal)
+{
+    void *message;
+    int result = fw_codec_unpack_checked(&freshwire__v1__purged__descriptor, self->decoded, data,
+                                         &message, ret_refusal);
+    if (result < 0)
+        return result;
+    const Freshwire__V1__Purged *from = message;
+    *ret_purged =
+        (fw_purged_t){from->redis_time, fw_codec_invalidate_of(self->decoded, from->invalidate),
+                      stamps_of(self->decoded, from->stamps, from->n_stamps), from->n_stamps};
+    return 0;
 }
 
 int fw_codec_done_of(fw_arena_t *arena, const void *message, fw_message_t *to,

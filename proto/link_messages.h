@@ -122,6 +122,14 @@ typedef struct {
     uint32_t keys_removed;
 } fw_job_done_t;
 
+/* What a purge did, for auditors. */
+typedef struct {
+    uint64_t redis_time; /* microseconds */
+    fw_invalidate_t invalidate;
+    const fw_stamp_t *stamps;
+    size_t stamps_count;
+} fw_purged_t;
+
 /* Several at once. */
 typedef struct {
     const fw_job_done_t *jobs;

@@ -97,6 +97,7 @@ static const fw_message_limit_t limits[] = {
     {MESSAGE(refusal), 0, {[1] = SIZE(REFUSAL_TEXT_SIZE_MAX), [2] = SIZE(REFUSAL_TEXT_SIZE_MAX)}},
     {MESSAGE(job_failed), 0, {[3] = SIZE(FW_REASON_SIZE_MAX)}},
     {MESSAGE(beacon), FW_FRAME_SIZE_MAX, {[1] = SIZE(FW_INCARNATION_SIZE)}},
+    {MESSAGE(purged), FW_FRAME_SIZE_MAX, {[3] = LIST(0, FW_INVALIDATE_TAGS_MAX)}},
     {MESSAGE(fire_mark), 0, {[1] = SIZE(FW_INCARNATION_SIZE)}},
     {MESSAGE(fire_missing), 0, {[1] = SIZE(FW_INCARNATION_SIZE)}},
     {MESSAGE(positions_request), 0, {[2] = LIST(FW_CHANNEL_SIZE_MAX, FW_POSITIONS_MAX)}},

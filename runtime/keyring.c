@@ -28,6 +28,7 @@ static const struct {
 } roles[] = {
     {"publisher", DOOR(FW_DOMAIN_FIRE) | DOOR(FW_DOMAIN_PUBLISH)},
     {"worker", DOOR(FW_DOMAIN_JOBS)},
+    {"auditor", DOOR(FW_DOMAIN_EVENTS)},
     /* It hands on what is published over HTTP. */
     {"gateway", DOOR(FW_DOMAIN_EVENTS) | DOOR(FW_DOMAIN_CONTROL) | DOOR(FW_DOMAIN_PUBLISH)},
 };
@@ -139,15 +140,16 @@ static int read_roles(const char *option, const fw_rule_t *rule, entry_t *entry,
         if (doors == 0) {
             char shown[FW_CONFIG_SHOWN_MAX];
             fw_config_show(items[i], shown);
-            result = fw_config_fail(ret_error, -EINVAL,
-                                    "%s: role must be publisher, worker or gateway, not \"%s\"",
-                                    option, shown);
+            result =
+                fw_config_fail(ret_error, -EINVAL,
+                               "%s: role must be publisher, worker, gateway or auditor, not \"%s\"",
+                               option, shown);
         }
     }
     free(copy);
     if (result == 0 && count == 0)
-        result = fail(option, entry->holder.name, "has no role: role=publisher, worker or gateway",
-                      ret_error);
+        result = fail(option, entry->holder.name,
+                      "has no role: role=publisher, worker, gateway or auditor", ret_error);
     return result;
 }
 

@@ -76,6 +76,44 @@ static void an_event_waits_for_its_purge_and_carries_its_time(void **state)
     zsock_destroy(&sub);
 }
 
+static void who_listens_for_audits_is_told_what_was_purged(void **state)
+{
+    broker_fixture_t *f = *state;
+    static const char fence[] = "~audit-1";
+    zsock_t *auditor = broker_dial(FW_SOCKET_SUB_CONNECT, f->at.events);
+    zsock_t *worker = broker_dial(FW_SOCKET_DEALER_CONNECT, f->at.jobs);
+    zsock_t *service = broker_dial(FW_SOCKET_DEALER_CONNECT, f->at.publish);
+    zsock_set_subscribe(auditor, FW_TOPIC_AUDIT);
+    zsock_set_subscribe(auditor, fence);
+    assert_int_equal(broker_receive(f, auditor).size, strlen(fence));
+    broker_say_hello(f, worker, FW_LINK_WORKER_UP, FW_LINK_WORKER_DOWN);
+    broker_do_cache_action(f, worker, FW_CACHE_OPEN);
+    broker_say_hello(f, service, FW_LINK_PUBLISHER_UP, FW_LINK_PUBLISHER_DOWN);
+    broker_publish(f, service, 1, "broadcast", "projects");
+    fw_message_t job = broker_receive_message(f, worker, FW_LINK_WORKER_DOWN);
+    const fw_stamp_t stamp = {FW_TEXT("projects"), 123400};
+    fw_message_t done = {
+        .kind = FW_MESSAGE_JOB_DONE,
+        .done = {
+            .job_id = job.job.job_id, .redis_time = 123456, .stamps = &stamp, .stamps_count = 1}};
+    broker_send_message(f, worker, FW_LINK_WORKER_UP, &done);
+    fw_bytes_t frame = broker_receive(f, auditor);
+    size_t topic = strlen(FW_TOPIC_AUDIT);
+    fw_purged_t purged;
+    fw_refusal_t refusal;
+    assert_memory_equal(frame.data, FW_TOPIC_AUDIT, topic);
+    frame = (fw_bytes_t){frame.data + topic, frame.size - topic};
+    assert_int_equal(fw_codec_decode_purged(f->reply, frame, &purged, &refusal), 0);
+    assert_int_equal(purged.redis_time, 123456);
+    assert_int_equal(purged.invalidate.tags_count, 1);
+    assert_string_equal(purged.invalidate.tags[0].text, "projects");
+    assert_int_equal(purged.stamps_count, 1);
+    assert_int_equal(purged.stamps[0].stamp, 123400);
+    zsock_destroy(&service);
+    zsock_destroy(&worker);
+    zsock_destroy(&auditor);
+}
+
 /* Adds one job, or those of one message; *ret_together tells of the latter. */
 static size_t take_jobs(const fw_message_t *message, fw_job_done_t *done, size_t count,
                         bool *ret_together)
@@ -354,6 +392,7 @@ int main(void)
         CASE(a_bad_event_is_rejected_with_its_field_and_the_next_one_passes),
         CASE(garbage_at_every_door_is_counted_and_disturbs_nobody),
         CASE(a_message_of_several_frames_is_refused),
+        CASE(who_listens_for_audits_is_told_what_was_purged),
         CASE(an_overlong_fence_is_not_echoed),
         CASE(one_that_subscribes_to_too_much_is_cut_and_nobody_else),
         CASE(a_second_broker_on_the_same_port_is_told_so),

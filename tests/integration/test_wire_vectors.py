@@ -25,6 +25,7 @@ MODULES = {
     "Beacon": "gateway",
     "Publication": "events",
     "DeliveryNote": "events",
+    "Purged": "jobs",
 }
 
 INCARNATION = r"\000\001\002\003\004\005\006\007\010\t\n\013\014\r\016\377"
@@ -114,6 +115,10 @@ EXPECTED = {
     "worker_up_ping": PING,
     "worker_up_goodbye": GOODBYE,
     "worker_down_welcome": WELCOME,
+    "purged": f"""redis_time: 1732270000122456 {INVALIDATE}
+        stamps {{ tag: "project:42" stamp: 1732270000122456 }}
+        stamps {{ tag: "team:7:projects" stamp: 18446744073709551615 }}""",
+    "purged_bare": "redis_time: 1",
     "worker_down_job": f"job {{ job_id: 5 attempt: 2 lease_ms: 1000 {INVALIDATE} }}",
     "worker_down_job_bare": "job { }",
     "worker_down_job_open": f"""job {{ job_id: 5 attempt: 1 lease_ms: 1000

@@ -302,7 +302,7 @@ void sim_start_broker(world_t *w)
                                        .idle_us_max = INT64_MAX / 4,
                                        .channels_max = 1000,
                                        .seed = fw_random_next(&w->random)};
-    fw_core_output_t output = {w, on_acknowledge, on_send_job, on_deliver, on_alarm};
+    fw_core_output_t output = {w, on_acknowledge, on_send_job, on_deliver, on_alarm, NULL};
     fw_fire_gaps_options_t gaps = {.publishers_max = 100, .repair_us = FIRE_REPAIR_US};
     fw_fire_gaps_output_t gaps_output = {w, on_ask, on_lost};
     w->draining = false;

@@ -88,7 +88,7 @@ static void start(core_fixture_t *f, bool no_cache)
                                        .idle_us_max = INT64_MAX / 4,
                                        .channels_max = 1000,
                                        .seed = 3};
-    fw_core_output_t output = {f, on_ack, on_job, on_deliver, on_alarm};
+    fw_core_output_t output = {f, on_ack, on_job, on_deliver, on_alarm, NULL};
     f->core = fw_core_new(&options, &output, make_store, &store, f->metrics, 0);
 }
 

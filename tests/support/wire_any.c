@@ -227,6 +227,10 @@ bool fw_any_equal(const fw_any_t *a, const fw_any_t *b)
         return deliveries_equal(&a->delivery, &b->delivery);
     case FW_ANY_BEACON:
         return SAME_BYTES(beacon.incarnation) && SAME(beacon.number) && SAME(beacon.ts_us);
+    case FW_ANY_PURGED:
+        return SAME(purged.redis_time) &&
+               invalidates_equal(&a->purged.invalidate, &b->purged.invalidate) &&
+               SAME_LIST(stamps_equal, purged.stamps, purged.stamps_count);
     case FW_ANY_NOTE:
         return notes_equal(&a->note, &b->note);
     case FW_ANY_PUBLICATION:
@@ -245,6 +249,8 @@ int fw_any_decode(fw_codec_t *codec, int decoder, fw_bytes_t data, fw_any_t *ret
         return fw_codec_decode_delivery(codec, data, &ret_any->delivery, ret_refusal);
     case FW_ANY_BEACON:
         return fw_codec_decode_beacon(codec, data, &ret_any->beacon, ret_refusal);
+    case FW_ANY_PURGED:
+        return fw_codec_decode_purged(codec, data, &ret_any->purged, ret_refusal);
     case FW_ANY_NOTE:
         return fw_codec_decode_note(codec, data, &ret_any->note, ret_refusal);
     case FW_ANY_PUBLICATION:
@@ -282,6 +288,10 @@ fw_bytes_t fw_any_encode(fw_codec_t *codec, const fw_any_t *any)
     case FW_ANY_BEACON:
         frame = fw_codec_encode_beacon_frame(codec, &any->beacon);
         topic_size = sizeof FW_TOPIC_BEACON - 1;
+        break;
+    case FW_ANY_PURGED:
+        frame = fw_codec_encode_purged_frame(codec, &any->purged);
+        topic_size = sizeof FW_TOPIC_AUDIT - 1;
         break;
     case FW_ANY_NOTE:
         frame = fw_codec_encode_note_frame(codec, &any->note);

@@ -4,12 +4,13 @@
 
 #include "proto/codec.h"
 
-/* The six links, numbered as fw_link_t, and the four messages that travel without an envelope. */
+/* The six links, numbered as fw_link_t, and the messages that travel without an envelope. */
 enum {
     FW_ANY_DELIVERY = FW_LINK_GATEWAY_DOWN + 1,
     FW_ANY_BEACON,
     FW_ANY_PUBLICATION,
     FW_ANY_NOTE,
+    FW_ANY_PURGED,
     FW_ANY_COUNT
 };
 
@@ -21,6 +22,7 @@ typedef struct {
         fw_beacon_t beacon;
         fw_publication_t publication;
         fw_note_t note;
+        fw_purged_t purged;
     };
 } fw_any_t;
 

@@ -74,6 +74,14 @@ static const fw_room_version_t versions[] = {
     {TEXT("room:7"), 0, 0},
 };
 
+static const fw_text_t globs[] = {TEXT("4*"), TEXT("lobby")};
+
+#define COMMAND(...)                                                                               \
+    .kind = FW_MESSAGE_SESSION_COMMAND, .session_command = {                                       \
+        .command_id = 7,                                                                           \
+        .user_id = TEXT("9"),                                                                      \
+        __VA_ARGS__                                                                                \
+    }
 #define INVALIDATE                                                                                 \
     {                                                                                              \
         keys, COUNT(keys), tags, COUNT(tags), patterns, COUNT(patterns)                            \
@@ -218,6 +226,26 @@ static const fw_sample_t samples[] = {
      ON(GATEWAY_UP, .kind = FW_MESSAGE_PRESENCE_REQUEST, .presence_request = {0})},
     {"gateway_up_note", ON(GATEWAY_UP, .kind = FW_MESSAGE_CLIENT_NOTE,
                            .client_note = {TEXT("room:42"), BYTES("\x0a\x01x")})},
+    {"gateway_up_session_disconnect",
+     ON(GATEWAY_UP, COMMAND(.action = FW_SESSIONS_DISCONNECT, .session_id = TEXT("00000000deadbeef"),
+                            .code = 4403, .reason = TEXT("signed out")))},
+    {"gateway_up_session_unsubscribe",
+     ON(GATEWAY_UP, COMMAND(.action = FW_SESSIONS_UNSUBSCRIBE, .channel = TEXT("room:42")))},
+    {"gateway_up_session_refresh",
+     ON(GATEWAY_UP, COMMAND(.action = FW_SESSIONS_REFRESH,
+                            .claims = {{true, globs, COUNT(globs)}, {true, NULL, 0}, {0}}))},
+    {"gateway_up_session_done", ON(GATEWAY_UP, .kind = FW_MESSAGE_SESSION_DONE,
+                                   .session_done = {UINT64_MAX, UINT32_MAX})},
+    {"gateway_up_session_done_bare",
+     ON(GATEWAY_UP, .kind = FW_MESSAGE_SESSION_DONE, .session_done = {0})},
+    {"gateway_down_session_revoke",
+     ON(GATEWAY_DOWN, COMMAND(.action = FW_SESSIONS_REVOKE, .issued_before_s = 1732270000,
+                              .until_s = 1732273600, .reason = TEXT("password changed")))},
+    {"gateway_down_session_result",
+     ON(GATEWAY_DOWN, .kind = FW_MESSAGE_SESSION_RESULT,
+        .session_result = {7, 3, 2, UINT64_MAX, TEXT("too many commands")})},
+    {"gateway_down_session_result_bare",
+     ON(GATEWAY_DOWN, .kind = FW_MESSAGE_SESSION_RESULT, .session_result = {.refused = NO_TEXT})},
     {"gateway_down_presence_ack",
      ON(GATEWAY_DOWN, .kind = FW_MESSAGE_PRESENCE_ACK, .presence_ack = {UINT64_MAX, true})},
     {"gateway_down_presence_ack_bare",
@@ -254,6 +282,10 @@ static const fw_sample_t samples[] = {
      {.decoder = FW_ANY_DELIVERY, .delivery = {.channel = NO_TEXT, .position = {1, 1}}}},
     {"beacon", {.decoder = FW_ANY_BEACON, .beacon = {INCARNATION, 8, UINT64_MAX}}},
     {"beacon_bare", {.decoder = FW_ANY_BEACON, .beacon = {INCARNATION, 0, 0}}},
+    {"purged",
+     {.decoder = FW_ANY_PURGED,
+      .purged = {UINT64_C(1732270000122456), INVALIDATE, stamps, COUNT(stamps)}}},
+    {"purged_bare", {.decoder = FW_ANY_PURGED, .purged = {.redis_time = 1}}},
     {"publication",
      {.decoder = FW_ANY_PUBLICATION,
       .publication = {TEXT("0192f0c1"),

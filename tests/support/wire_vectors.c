@@ -12,8 +12,8 @@
 enum { LINE_MAX = 64 * 1024, BYTES_MAX = LINE_MAX / 2 };
 
 static const char *const decoders[FW_ANY_COUNT] = {
-    "PublisherUp", "PublisherDown", "WorkerUp", "WorkerDown",  "GatewayUp",
-    "GatewayDown", "Delivery",      "Beacon",   "Publication", "DeliveryNote",
+    "PublisherUp", "PublisherDown", "WorkerUp",    "WorkerDown",   "GatewayUp", "GatewayDown",
+    "Delivery",    "Beacon",        "Publication", "DeliveryNote", "Purged",
 };
 
 static void print_line(const char *name, int decoder, fw_bytes_t bytes)

@@ -22,8 +22,9 @@ typedef const ProtobufCMessageDescriptor descriptor_t;
 
 /* What the codec decodes, in the order of fw_any_t's decoders. */
 static descriptor_t *const roots[FW_ANY_COUNT] = {
-    D(publisher_up), D(publisher_down), D(worker_up), D(worker_down), D(gateway_up),
-    D(gateway_down), D(delivery),       D(beacon),    D(publication), D(delivery),
+    D(publisher_up), D(publisher_down), D(worker_up), D(worker_down),
+    D(gateway_up),   D(gateway_down),   D(delivery),  D(beacon),
+    D(publication),  D(delivery),       D(purged),
 };
 
 static void assert_refused(descriptor_t *descriptor, fw_bytes_t data, int result, const char *field,
@@ -319,7 +320,7 @@ static void refuses_frames_beyond_the_limit_of_their_socket(void **state)
     static const size_t expected[FW_ANY_COUNT] = {
         FW_FRAME_SIZE_MAX,       FW_REPLY_SIZE_MAX, FW_FRAME_SIZE_MAX, FW_REPLY_SIZE_MAX,
         FW_FRAME_SIZE_MAX,       FW_REPLY_SIZE_MAX, FW_FRAME_SIZE_MAX, FW_FRAME_SIZE_MAX,
-        FW_PUBLICATION_SIZE_MAX, FW_FRAME_SIZE_MAX,
+        FW_PUBLICATION_SIZE_MAX, FW_FRAME_SIZE_MAX, FW_FRAME_SIZE_MAX,
     };
     (void)state;
     for (int i = 0; i < FW_ANY_COUNT; i++) {

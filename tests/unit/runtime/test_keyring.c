@@ -25,7 +25,7 @@ static void refuses_a_rule_with_the_option_and_what_is_wrong(void **state)
         {"name=a,b role=publisher key=" KEY_A, "security.peers: the peer \"a,b\" has a name that"},
         {"name=orders key=" KEY_A, "security.peers: the peer \"orders\" has no role"},
         {"name=orders role=admin key=" KEY_A,
-         "security.peers: role must be publisher, worker or gateway, not \"admin\""},
+         "security.peers: role must be publisher, worker, gateway or auditor, not \"admin\""},
         {"name=orders role=publisher", "security.peers: the peer \"orders\" has no key"},
         {"name=orders role=publisher key=short",
          "security.peers: the peer \"orders\" has a key that is not 40 characters"},
