@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import os
 import socket
+import ssl
 import struct
 import time
 from typing import Mapping
@@ -16,9 +17,16 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 class RawSocket:
     """address: "tcp://host:port", "http://…" or "ws://…"."""
 
-    def __init__(self, address: str, timeout_s: float = 10) -> None:
+    def __init__(
+        self, address: str, timeout_s: float = 10, tls: ssl.SSLContext | None = None, prefix: bytes = b""
+    ) -> None:
+        """prefix: sent before anything else, TLS included."""
         host, port = address.split("://")[-1].split("/")[0].rsplit(":", 1)
         self._socket = socket.create_connection((host, int(port)), timeout_s)
+        if prefix:
+            self._socket.sendall(prefix)
+        if tls:
+            self._socket = tls.wrap_socket(self._socket, server_hostname=host)
         self._buffer = b""
         self.ended = False  # the other side has closed or reset the connection
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 import time
 from contextlib import suppress
@@ -66,6 +67,7 @@ class Session:
         origin: str | None = None,
         subprotocols: Iterable[str] | None = None,
         wait_welcome: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         if subprotocols is None and hello is not None:
             subprotocols = [JSON_PROTOCOL]
@@ -76,16 +78,19 @@ class Session:
         self._batch = bool(hello and hello.get("batch"))
         self._failure: str | None = None  # why the reader gave up
         self._changed = threading.Condition()
-        self._socket: Any = _loop().run(self._open(url, dict(headers or {}), origin, list(subprotocols or [])))
+        self._socket: Any = _loop().run(self._open(url, dict(headers or {}), origin, list(subprotocols or []), tls))
         self._reader = asyncio.run_coroutine_threadsafe(self._read(), _loop().loop)
         if hello is not None:
             self.send({"type": "fw.hello", **hello})
         if wait_welcome:
             self.welcome = self.receive("fw.welcome")
 
-    async def _open(self, url: str, headers: dict[str, str], origin: str | None, subprotocols: list[str]) -> Any:
+    async def _open(
+        self, url: str, headers: dict[str, str], origin: str | None, subprotocols: list[str], tls: ssl.SSLContext | None
+    ) -> Any:
         return await websockets.connect(
             url,
+            ssl=tls,
             extra_headers=headers,
             origin=origin,  # type: ignore[arg-type]
             subprotocols=subprotocols or None,  # type: ignore[arg-type]
