@@ -68,7 +68,7 @@ typedef struct {
     bool audited;          /* somebody subscribes to FW_TOPIC_AUDIT */
     int64_t audit_second;  /* the one that audit_told counts in */
     uint32_t audit_told;
-    int events_sender;     /* descriptor of the message at hand there; -1 inside this process */
+    int events_sender; /* descriptor of the message at hand there; -1 inside this process */
     uint64_t beacon_number;
     int64_t now_us;
     int64_t wall_ms;
@@ -120,7 +120,7 @@ void fw_broker_fit_queue(fw_broker_loop_t *self);
 /* Leaves out a beacon's number, on which every gateway looks at all its positions. */
 void fw_broker_alarm(void *loop);
 /* Tells auditors, if there are any. */
-void fw_broker_purged(void *loop, const fw_invalidate_t *purges, const fw_job_done_t *done);
+void fw_broker_purged(void *loop, const fw_purged_t *purged);
 void fw_broker_on_subscription(fw_broker_loop_t *self, fw_bytes_t frame);
 
 /* A frame of the event link; dropped for who does not read. */

@@ -138,9 +138,13 @@ void fw_core_job_done(fw_core_t *self, const fw_peer_t *worker, const fw_job_don
                       int64_t now_us)
 {
     self->now_us = now_us;
-    const fw_invalidate_t *purges = fw_dispatch_purges(self->dispatch, done->job_id);
-    if (purges && self->output.purged)
-        self->output.purged(self->output.context, purges, done);
+    int64_t added_us = 0;
+    const fw_invalidate_t *purges = fw_dispatch_purges(self->dispatch, done->job_id, &added_us);
+    if (purges && self->output.purged) {
+        const fw_purged_t purged = {done->redis_time, *purges, done->stamps, done->stamps_count,
+                                    (uint64_t)(now_us - added_us)};
+        self->output.purged(self->output.context, &purged);
+    }
     if (!fw_dispatch_done(self->dispatch, worker, done->job_id, done->redis_time, now_us))
         fw_counter_add(self->metrics.answers_ignored, 1);
 }

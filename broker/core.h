@@ -51,7 +51,7 @@ typedef struct {
     /* Places in some channels are lost: every gateway should look at its positions now. */
     void (*alarm)(void *context);
     /* A purge was done. NULL = nobody wants to know. */
-    void (*purged)(void *context, const fw_invalidate_t *purges, const fw_job_done_t *done);
+    void (*purged)(void *context, const fw_purged_t *purged);
 } fw_core_output_t;
 
 /* Makes the engine of the store; called once, with where its answers go. */

@@ -433,11 +433,14 @@ static void end(fw_dispatch_t *self, fw_dispatch_job_t *job, fw_job_outcome_t ou
     self->output.ended(self->output.context, owner, outcome, redis_time);
 }
 
-const fw_invalidate_t *fw_dispatch_purges(const fw_dispatch_t *self, uint64_t job_id)
+const fw_invalidate_t *fw_dispatch_purges(const fw_dispatch_t *self, uint64_t job_id,
+                                          int64_t *ret_added_us)
 {
     const fw_dispatch_job_t *job = find_job(self, job_id);
-    bool purges = job && job->attempt > 0 && job->action == FW_CACHE_NONE;
-    return purges ? &job->invalidate : NULL;
+    if (!job || job->attempt == 0 || job->action != FW_CACHE_NONE)
+        return NULL;
+    *ret_added_us = job->created_us;
+    return &job->invalidate;
 }
 
 bool fw_dispatch_done(fw_dispatch_t *self, const fw_peer_t *peer, uint64_t job_id,

@@ -61,8 +61,10 @@ void fw_dispatch_worker(fw_dispatch_t *self, const fw_peer_t *peer, uint32_t cap
 bool fw_dispatch_seen(fw_dispatch_t *self, const fw_peer_t *peer, int64_t now_us);
 void fw_dispatch_gone(fw_dispatch_t *self, const fw_peer_t *peer, int64_t now_us);
 
-/* What a job that was sent purges; NULL when there is none, or it does something else. */
-const fw_invalidate_t *fw_dispatch_purges(const fw_dispatch_t *self, uint64_t job_id);
+/* What a job that was sent purges, and when it was added; NULL when there is none, or it does
+ * something else. */
+const fw_invalidate_t *fw_dispatch_purges(const fw_dispatch_t *self, uint64_t job_id,
+                                          int64_t *ret_added_us);
 /* Answers. False when nobody waits for that answer (late, repeated or foreign): ignored. A late
  * "done" of a worker whose lease ended counts as done. */
 bool fw_dispatch_done(fw_dispatch_t *self, const fw_peer_t *peer, uint64_t job_id,

@@ -76,7 +76,7 @@ static void cut(fw_broker_loop_t *self)
            FW_KV_UINT("limit", self->config.subscriptions_max));
 }
 
-void fw_broker_purged(void *loop, const fw_invalidate_t *purges, const fw_job_done_t *done)
+void fw_broker_purged(void *loop, const fw_purged_t *purged)
 {
     fw_broker_loop_t *self = loop;
     int64_t second = self->now_us / 1000000;
@@ -88,8 +88,7 @@ void fw_broker_purged(void *loop, const fw_invalidate_t *purges, const fw_job_do
     }
     if (self->audit_told++ >= AUDITED_PER_SECOND)
         return;
-    const fw_purged_t purged = {done->redis_time, *purges, done->stamps, done->stamps_count};
-    fw_broker_send_event(self, fw_codec_encode_purged_frame(self->encoder, &purged));
+    fw_broker_send_event(self, fw_codec_encode_purged_frame(self->encoder, purged));
 }
 
 static bool is_audit(fw_bytes_t topic)

@@ -534,5 +534,6 @@ fw_bytes_t fw_codec_encode_purged_frame(fw_codec_t *self, const fw_purged_t *pur
     to.invalidate = invalidate_in(self->encoding, &purged->invalidate);
     to.stamps = stamps_in(self->encoding, purged->stamps, purged->stamps_count);
     to.n_stamps = purged->stamps_count;
+    to.took_us = purged->took_us;
     return fw_codec_pack(self, &to.base, FW_TOPIC_AUDIT, sizeof FW_TOPIC_AUDIT - 1);
 }

@@ -74,9 +74,9 @@ int fw_codec_decode_purged(fw_codec_t *self, fw_bytes_t data, fw_purged_t *ret_p
     if (result < 0)
         return result;
     const Freshwire__V1__Purged *from = message;
-    *ret_purged =
-        (fw_purged_t){from->redis_time, fw_codec_invalidate_of(self->decoded, from->invalidate),
-                      stamps_of(self->decoded, from->stamps, from->n_stamps), from->n_stamps};
+    *ret_purged = (fw_purged_t){
+        from->redis_time, fw_codec_invalidate_of(self->decoded, from->invalidate),
+        stamps_of(self->decoded, from->stamps, from->n_stamps), from->n_stamps, from->took_us};
     return 0;
 }
 

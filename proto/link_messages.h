@@ -128,6 +128,7 @@ typedef struct {
     fw_invalidate_t invalidate;
     const fw_stamp_t *stamps;
     size_t stamps_count;
+    uint64_t took_us; /* since the broker had the event */
 } fw_purged_t;
 
 /* Several at once. */

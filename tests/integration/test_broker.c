@@ -109,6 +109,7 @@ static void who_listens_for_audits_is_told_what_was_purged(void **state)
     assert_string_equal(purged.invalidate.tags[0].text, "projects");
     assert_int_equal(purged.stamps_count, 1);
     assert_int_equal(purged.stamps[0].stamp, 123400);
+    assert_true(purged.took_us > 0);
     zsock_destroy(&service);
     zsock_destroy(&worker);
     zsock_destroy(&auditor);

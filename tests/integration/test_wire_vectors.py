@@ -117,7 +117,7 @@ EXPECTED = {
     "worker_down_welcome": WELCOME,
     "purged": f"""redis_time: 1732270000122456 {INVALIDATE}
         stamps {{ tag: "project:42" stamp: 1732270000122456 }}
-        stamps {{ tag: "team:7:projects" stamp: 18446744073709551615 }}""",
+        stamps {{ tag: "team:7:projects" stamp: 18446744073709551615 }} took_us: 500000""",
     "purged_bare": "redis_time: 1",
     "worker_down_job": f"job {{ job_id: 5 attempt: 2 lease_ms: 1000 {INVALIDATE} }}",
     "worker_down_job_bare": "job { }",

@@ -228,7 +228,7 @@ bool fw_any_equal(const fw_any_t *a, const fw_any_t *b)
     case FW_ANY_BEACON:
         return SAME_BYTES(beacon.incarnation) && SAME(beacon.number) && SAME(beacon.ts_us);
     case FW_ANY_PURGED:
-        return SAME(purged.redis_time) &&
+        return SAME(purged.redis_time) && SAME(purged.took_us) &&
                invalidates_equal(&a->purged.invalidate, &b->purged.invalidate) &&
                SAME_LIST(stamps_equal, purged.stamps, purged.stamps_count);
     case FW_ANY_NOTE:

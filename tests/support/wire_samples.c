@@ -284,7 +284,7 @@ static const fw_sample_t samples[] = {
     {"beacon_bare", {.decoder = FW_ANY_BEACON, .beacon = {INCARNATION, 0, 0}}},
     {"purged",
      {.decoder = FW_ANY_PURGED,
-      .purged = {UINT64_C(1732270000122456), INVALIDATE, stamps, COUNT(stamps)}}},
+      .purged = {UINT64_C(1732270000122456), INVALIDATE, stamps, COUNT(stamps), 500000}}},
     {"purged_bare", {.decoder = FW_ANY_PURGED, .purged = {.redis_time = 1}}},
     {"publication",
      {.decoder = FW_ANY_PUBLICATION,
