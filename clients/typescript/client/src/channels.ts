@@ -106,6 +106,13 @@ export class Channels {
     return channel !== undefined;
   }
 
+  /** The server took a channel away that it had confirmed; its place stays known if it is wanted. */
+  expel(name: string): void {
+    const channel = this.#channels.get(name);
+    if (channel) channel.joined = false;
+    this.refuse(name);
+  }
+
   /** The list in fw.welcome is complete for the endpoint's own channels. */
   welcome(subscriptions: readonly WireSubscription[]): Gap[] {
     const listed = new Set(subscriptions.map((subscription) => subscription.channel));

@@ -5,6 +5,7 @@
 
 import { Channels, type Gap } from "./channels.js";
 import { classifyClose, SyncError, UnauthorizedError } from "./close.js";
+import { lifetimeOf, Renewal } from "./renewal.js";
 import { isControl, type ClientFrame, type Frame, type WireEvent } from "./wire.js";
 
 /** Limits, milliseconds. */
@@ -26,6 +27,8 @@ export type TokenReason =
   | "initial"
   /** An ordinary reconnection: the token of before may be given again. */
   | "reconnect"
+  /** The token of the live connection expires soon, or just has: another one takes its place. */
+  | "refresh"
   /** The server closed with 4100: the token has expired. */
   | "expired"
   /** The server closed with another code of 4101–4199. A refused token is never sent again. */
@@ -103,6 +106,7 @@ export class Machine {
   #asked: readonly string[] = [];
   readonly #pending = new Map<string, string>();
   readonly #retries = new Map<string, Retry>();
+  readonly #renewal = new Renewal();
 
   constructor(options: MachineOptions) {
     this.#options = options;
@@ -123,6 +127,7 @@ export class Machine {
       case "disconnect":
         return this.#disconnect(input.forget === true);
       case "token":
+        if (this.phase === "live") return this.#renew(input.token, now);
         return this.#open(input.token, now);
       case "token_failed":
         return this.#tokenFailed(input.error, now);
@@ -190,10 +195,47 @@ export class Machine {
   }
 
   #tokenFailed(error: unknown, now: number): void {
-    if (this.phase !== "token") return;
+    const renewing = this.phase === "live" && this.#renewal.asking;
+    if (this.phase !== "token" && !renewing) return;
     if (error instanceof UnauthorizedError) return this.#stop(error);
-    this.#fail(new SyncError(`getToken failed: ${String(error)}`, 0, undefined, true));
+    const failure = new SyncError(`getToken failed: ${String(error)}`, 0, undefined, true);
+    if (renewing) return this.#notRenewed(failure, now);
+    this.#fail(failure);
     this.#wait(this.#backoffMs(0), now);
+  }
+
+  /** Asks for a token that takes the place of the one in use; the connection goes on meanwhile. */
+  #askAgain(now: number): void {
+    if (this.phase !== "live" || !this.#options.hasToken) return;
+    this.#renewal.wait(now);
+    this.#emit({ kind: "token", generation: this.generation, reason: "refresh" });
+  }
+
+  #renew(token: string | undefined, now: number): void {
+    if (!this.#renewal.asking) return;
+    // The old one again, or one that was refused: perhaps there is another a little later.
+    if (token === undefined || token === this.#token || this.#refused.has(token)) {
+      return this.#renewal.retry(now);
+    }
+    const request_id = `refresh-${++this.#requests}`;
+    this.#renewal.wait(now, request_id, token);
+    this.#send({ type: "fw.refresh", request_id, token });
+  }
+
+  #renewed(frame: Extract<Frame, { type: "fw.refreshed" }>, now: number): void {
+    if (frame.request_id !== this.#renewal.request) return;
+    this.#token = this.#renewal.token;
+    this.#renewal.begin(frame.expires_in_ms, now, this.#options.random);
+    // It may allow what the one before did not.
+    for (const { channel } of this.channels.wishes()) this.#subscribe(channel);
+  }
+
+  /** The connection stays for as long as the server likes; a refused token is never sent again. */
+  #notRenewed(error: SyncError, now: number): void {
+    const { token } = this.#renewal;
+    if (token !== undefined && classifyClose(error.code) === "token") this.#refuse(token);
+    this.#renewal.retry(now);
+    this.#emit({ kind: "error", error });
   }
 
   #hello(): void {
@@ -216,7 +258,14 @@ export class Machine {
         this.#retries.delete(frame.channel);
         return this.#gaps(this.channels.join(frame));
       case "fw.unsubscribed":
+        if (frame.request_id === undefined) return this.#expelled(frame);
         return this.channels.left(frame.channel);
+      case "fw.refreshed":
+        return this.#renewed(frame, now);
+      case "fw.expired":
+        // Unless another one is on its way already.
+        if (this.#renewal.request === undefined) this.#askAgain(now);
+        return;
       case "fw.reset":
         return this.#gaps(this.channels.reset(frame));
       case "fw.position":
@@ -240,6 +289,7 @@ export class Machine {
     this.#liveSince = now;
     this.#silenceMs = milliseconds(frame.ping_interval_ms, PING_INTERVAL_MS) + PING_GRACE_MS;
     this.#windowMs = milliseconds(frame.reconnect_window_ms, 0);
+    this.#renewal.begin(lifetimeOf(this.#token), now, this.#options.random);
     this.#gaps(this.channels.welcome(frame.subscriptions ?? []));
     // What was asked for after fw.hello had left.
     for (const { channel } of this.channels.wishes()) {
@@ -267,7 +317,17 @@ export class Machine {
     this.#send({ type: "fw.unsubscribe", request_id: String(++this.#requests), channel });
   }
 
+  /** A channel that the server took away: its new token does not allow it any more. */
+  #expelled(frame: Extract<Frame, { type: "fw.unsubscribed" }>): void {
+    this.channels.expel(frame.channel);
+    const reason = frame.reason ?? "unsubscribed";
+    this.#emit({ kind: "error", error: new SyncError(reason, 4403, frame.channel) });
+  }
+
   #refusal(frame: Extract<Frame, { type: "fw.error" }>, now: number): void {
+    if (frame.request_id !== undefined && frame.request_id === this.#renewal.request) {
+      return this.#notRenewed(new SyncError(frame.reason, frame.code), now);
+    }
     const channel = frame.channel ?? this.#pending.get(frame.request_id ?? "");
     this.#pending.delete(frame.request_id ?? "");
     const temporary = frame.temporary === true;
@@ -293,19 +353,22 @@ export class Machine {
     const stable = this.phase === "live" && now - this.#liveSince >= STABLE_MS;
     if (stable) this.attempt = 0;
     if (closeClass === "token" && this.#options.hasToken) {
-      this.#refuseToken();
+      this.#refuse(this.#token ?? "");
       this.#reason = code === 4100 ? "expired" : "rejected";
       this.error = error;
       if (!this.#options.reconnect) return this.#stop(error);
       // A token that expired in a stable session is renewed at once.
       return this.#wait(stable ? 0 : this.#backoffMs(0), now);
     }
+    // Without getToken the page has another way, such as a cookie, and it worked before.
+    const worked = closeClass === "token" && code === 4100 && this.phase === "live";
+    if (worked) return this.#lost(error, now);
     if (closeClass === "token" || closeClass === "final") return this.#stop(error);
     this.#lost(error, now);
   }
 
-  #refuseToken(): void {
-    this.#refused.add(this.#token ?? "");
+  #refuse(token: string): void {
+    this.#refused.add(token);
     const oldest = this.#refused.values().next();
     if (this.#refused.size > REFUSED_MAX && !oldest.done) this.#refused.delete(oldest.value);
   }
@@ -340,6 +403,7 @@ export class Machine {
       if (now - this.#liveSince >= STABLE_MS) this.attempt = 0;
       return this.#lost(new SyncError("the connection went silent", 4003), now);
     }
+    if (now >= this.#renewal.due) this.#askAgain(now);
     for (const [channel, retry] of this.#retries) {
       if (now < retry.at) continue;
       retry.at = Infinity;
@@ -388,6 +452,7 @@ export class Machine {
     this.#probeDeadline = Infinity;
     this.#pending.clear();
     this.#retries.clear();
+    this.#renewal.clear();
     this.channels.disconnected();
   }
 
@@ -398,7 +463,8 @@ export class Machine {
   }
 
   #liveDeadline(): number {
-    let deadline = Math.min(this.#probeDeadline, this.#heardAt + this.#silenceMs);
+    const silent = this.#heardAt + this.#silenceMs;
+    let deadline = Math.min(this.#probeDeadline, silent, this.#renewal.due);
     for (const retry of this.#retries.values()) deadline = Math.min(deadline, retry.at);
     return deadline;
   }

@@ -53,7 +53,9 @@ export type ServerFrame =
       subscriptions: WireSubscription[];
     }
   | ({ type: "fw.subscribed"; request_id: string } & WireSubscription)
-  | { type: "fw.unsubscribed"; request_id: string; channel: string }
+  | { type: "fw.unsubscribed"; request_id?: string; channel: string; reason?: string }
+  | { type: "fw.refreshed"; request_id: string; expires_in_ms?: number }
+  | { type: "fw.expired"; grace_ms: number }
   | ({ type: "fw.reset"; reason: string } & ChannelPosition)
   | ({ type: "fw.position" } & ChannelPosition)
   | {
@@ -84,6 +86,7 @@ export type ClientFrame =
     }
   | ({ type: "fw.subscribe"; request_id: string } & WireWish)
   | { type: "fw.unsubscribe"; request_id: string; channel: string }
+  | { type: "fw.refresh"; request_id: string; token: string }
   | { type: "fw.ping" }
   | { type: "fw.pong" };
 

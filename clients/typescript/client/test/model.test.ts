@@ -35,6 +35,10 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
   }),
   fc.record({ channel, epoch, offset }).map((move) => ({ type: "fw.position" as const, ...move })),
   fc.constant({ type: "fw.ping" as const }),
+  fc.constant({ type: "fw.expired" as const, grace_ms: 10_000 }),
+  channel.map((name) => {
+    return { type: "fw.unsubscribed" as const, channel: name, reason: "forbidden" };
+  }),
   fc.constant({ type: "fw.drain" as const, reconnect_window_ms: 5_000 }),
   fc.record({ channel, temporary: fc.boolean() }).map((error) => {
     return { type: "fw.error" as const, code: 4403, reason: "no", ...error };
@@ -51,6 +55,8 @@ type Step =
       late: boolean;
     }
   | { kind: "frame"; frame: Frame; late: boolean }
+  /** The answer to fw.refresh, if one is under way: 0 = taken. */
+  | { kind: "refreshed"; code: number }
   | { kind: "time"; ms: number };
 
 const rarely = fc.integer({ min: 0, max: 9 }).map((dice) => dice === 0);
@@ -75,6 +81,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant("frame" as const), frame, late: rarely }) },
+  fc.record({
+    kind: fc.constant("refreshed" as const),
+    code: fc.constantFrom(0, 4100, 4101, 4403),
+  }),
   {
     weight: 3,
     arbitrary: fc.record({
@@ -97,6 +107,8 @@ class Checked {
   socket: number | undefined;
   /** The generation whose token is awaited. */
   asking: number | undefined;
+  /** The fw.refresh that is under way. */
+  refresh: { request_id: string; token: string } | undefined;
   tokens = 0;
   sent: string | undefined;
   readonly refused = new Set<string>();
@@ -119,6 +131,7 @@ class Checked {
     const { machine } = this;
     if (step.kind === "command") return this.input(step.input);
     if (step.kind === "time") return this.pass(step.ms);
+    if (step.kind === "refreshed") return this.refreshed(step.code);
     const generation = machine.generation - (step.late ? 1 : 0);
     if (step.kind === "frame") {
       if (this.socket === undefined && !step.late) return;
@@ -139,6 +152,20 @@ class Checked {
     const refusal = step.code >= 4100 && step.code < 4200;
     if (this.hasToken && !step.late && refusal) this.refused.add(this.sent ?? "");
     this.input({ kind: "closed", generation, code: step.code, reason: "" });
+  }
+
+  refreshed(code: number): void {
+    const { refresh, machine } = this;
+    if (!refresh || this.socket === undefined) return;
+    const { request_id, token } = refresh;
+    if (code === 0) this.sent = token;
+    else if (code !== 4403) this.refused.add(token);
+    const frame: Frame =
+      code === 0
+        ? { type: "fw.refreshed", request_id, expires_in_ms: 30_000 }
+        : { type: "fw.error", request_id, code, reason: "no" };
+    this.refresh = undefined;
+    this.input({ kind: "message", generation: machine.generation, frame });
   }
 
   pass(ms: number): void {
@@ -172,6 +199,10 @@ class Checked {
   effect(effect: Effect): void {
     switch (effect.kind) {
       case "token":
+        if (effect.reason === "refresh") {
+          must(this.machine.phase === "live" && this.hasToken, "another token for nobody");
+          return;
+        }
         must(this.socket === undefined, "a token was asked for beside a socket");
         must(this.asking === undefined, "two tokens were asked for");
         this.asking = effect.generation;
@@ -185,9 +216,14 @@ class Checked {
         return;
       case "send":
         must(this.socket !== undefined, "sent without a socket");
+        if (effect.frame.type !== "fw.refresh") return;
+        must(!this.refused.has(effect.frame.token), "a refused token was sent again");
+        must(effect.frame.token !== this.sent, "the same token was sent again");
+        this.refresh = effect.frame;
         return;
       case "drop":
         this.socket = undefined;
+        this.refresh = undefined;
         this.asking = undefined;
         return;
       case "gap":

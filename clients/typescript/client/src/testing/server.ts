@@ -14,6 +14,10 @@ export interface FakeServerOptions {
   history?: number;
   /** The user of a token; "refused" closes with 4101. Default: the token is the user's id. */
   authenticate?: (token: string | undefined) => string | undefined | "refused";
+  /** How long tokens are good, milliseconds; then fw.expired and, after the grace, 4100. Default: for ever. */
+  tokenMs?: number;
+  /** Default 10000. */
+  graceMs?: number;
   /** Channels that nobody may subscribe to. */
   forbidden?: (channel: string) => boolean;
 }
@@ -94,6 +98,8 @@ class Session implements FakeSession {
   id = "";
   user: string | undefined;
   welcomed = false;
+  /** Tokens that it had. */
+  tokens = 0;
   readonly channels = new Set<string>();
   readonly received: ClientFrame[] = [];
 
@@ -174,6 +180,8 @@ class Server {
         session.channels.delete(channel);
         return session.send({ type: "fw.unsubscribed", request_id, channel });
       }
+      case "fw.refresh":
+        return this.refresh(session, frame.request_id, frame.token);
       case "fw.ping":
         return session.send({ type: "fw.pong" });
       case "fw.pong":
@@ -213,6 +221,7 @@ class Server {
     }
     for (const { wish, recovered } of places) this.follow(session, wish, recovered);
     this.keepAlive(session);
+    this.expire(session);
   }
 
   keepAlive(session: Session): void {
@@ -221,6 +230,38 @@ class Server {
       session.send({ type: "fw.ping" });
       this.keepAlive(session);
     }, this.options.pingIntervalMs ?? 25_000);
+  }
+
+  refresh(session: Session, request_id: string, token: string): void {
+    const user = (this.options.authenticate ?? ((name) => name))(token);
+    if (user === "refused" || user !== session.user) {
+      const code = user === "refused" ? 4101 : 4403;
+      return session.send({ type: "fw.error", request_id, code, reason: "token refused" });
+    }
+    const { tokenMs } = this.options;
+    const expires = tokenMs === undefined ? {} : { expires_in_ms: tokenMs };
+    session.send({ type: "fw.refreshed", request_id, ...expires });
+    for (const channel of session.channels) {
+      if (this.allows(session, channel)) continue;
+      session.channels.delete(channel);
+      session.send({ type: "fw.unsubscribed", channel, reason: "forbidden" });
+    }
+    this.expire(session);
+  }
+
+  /** The token of now; a later one makes its timers mean nothing. */
+  expire(session: Session): void {
+    const { clock, tokenMs, graceMs = 10_000 } = this.options;
+    const token = ++session.tokens;
+    if (tokenMs === undefined || session.user === undefined) return;
+    const current = () => session.tokens === token && session.socket.readyState === OPEN;
+    clock.setTimeout(() => {
+      if (!current()) return;
+      session.send({ type: "fw.expired", grace_ms: graceMs });
+      clock.setTimeout(() => {
+        if (current()) session.close(4100, "token has expired");
+      }, graceMs);
+    }, tokenMs);
   }
 
   subscribe(session: Session, wish: WireWish, request_id: string): void {
