@@ -44,8 +44,7 @@ static int create_context(fw_shard_t *self)
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = self->protocols,
-        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_UV_NO_SIGSEGV_SIGFPE_SPIN |
-                   fw_shard_tls_options(self),
+        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_UV_NO_SIGSEGV_SIGFPE_SPIN,
         .foreign_loops = loops,
         .pt_serv_buf_size = 8192,
         .max_http_header_data = FW_HEADERS_BYTES_MAX,
@@ -58,6 +57,7 @@ static int create_context(fw_shard_t *self)
         .uid = -1,
         .gid = -1,
     };
+    fw_shard_tls_open(self, &info);
     self->lws = lws_create_context(&info);
     if (!self->lws)
         return -EIO;

@@ -5,13 +5,17 @@
 #include "gateway/tls.h"
 #include "gateway/tls_read.h"
 
-uint64_t fw_shard_tls_options(const fw_shard_t *self)
+void fw_shard_tls_open(fw_shard_t *self, struct lws_context_creation_info *info)
 {
     if (!*self->config->tls_certificate)
-        return 0;
+        return;
     fw_tls_read_link();
+    self->tls = fw_tls_new(self->config->tls_certificate, self->config->tls_key);
     /* Without a file given to the library: it asks us to set its SSL_CTX up. */
-    return LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX;
+    info->options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX;
+    /* Else it makes one for clients, with every authority that the machine knows: a megabyte for
+     * each shard, which it does not give back when there are several. */
+    info->provided_client_ssl_ctx = fw_tls_unused(self->tls);
 }
 
 /* All shards read the same files: one of them speaks. */
@@ -35,9 +39,8 @@ static void report(fw_shard_t *self, int result, const char *reason)
 int fw_shard_tls_attach(fw_shard_t *self, void *ssl_ctx)
 {
     char reason[FW_TLS_REASON_SIZE] = "";
-    if (!*self->config->tls_certificate)
+    if (!self->tls)
         return 0;
-    self->tls = fw_tls_new(self->config->tls_certificate, self->config->tls_key);
     int result = fw_tls_attach(self->tls, ssl_ctx, reason);
     report(self, result, reason);
     return result == 0 ? 0 : -1;

@@ -2,12 +2,12 @@
  * Part of the shard; for nobody else. */
 #pragma once
 
-#include <stdint.h>
+struct lws_context_creation_info;
 
 typedef struct fw_shard fw_shard_t;
 
-/* Whether it is configured; the options of the library's context that go with it. */
-uint64_t fw_shard_tls_options(const fw_shard_t *self);
+/* If it is configured: adds what the library needs to know of it. */
+void fw_shard_tls_open(fw_shard_t *self, struct lws_context_creation_info *info);
 /* The library has made an SSL_CTX: nonzero when there is no certificate for it. */
 int fw_shard_tls_attach(fw_shard_t *self, void *ssl_ctx);
 /* Reads the files again; what is wrong with them is logged, and the old certificate stays. */

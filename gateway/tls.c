@@ -38,6 +38,7 @@ struct fw_tls {
     const char *certificate_path;
     const char *key_path;
     SSL_CTX *context;
+    SSL_CTX *unused;
     traces_t read; /* when the files were read last */
     traces_t seen; /* when they were last looked at */
     int64_t expires_s;
@@ -184,8 +185,19 @@ fw_tls_t *fw_tls_new(const char *certificate_path, const char *key_path)
 
 void fw_tls_destroy(fw_tls_t **self_p)
 {
-    free(*self_p);
+    fw_tls_t *self = *self_p;
+    if (!self)
+        return;
+    SSL_CTX_free(self->unused);
+    free(self);
     *self_p = NULL;
+}
+
+void *fw_tls_unused(fw_tls_t *self)
+{
+    if (!self->unused)
+        self->unused = SSL_CTX_new(TLS_client_method());
+    return self->unused;
 }
 
 static int64_t expires_s(const X509 *certificate)

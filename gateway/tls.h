@@ -24,6 +24,9 @@ fw_tls_t *fw_tls_new(const char *certificate_path, const char *key_path)
     __attribute__((warn_unused_result));
 void fw_tls_destroy(fw_tls_t **self_p);
 
+/* An SSL_CTX that a library may use for connections of its own, of which there are none; borrowed.
+ */
+void *fw_tls_unused(fw_tls_t *self);
 /* Sets up an SSL_CTX (borrowed): TLS 1.2 or newer, and the certificate. 0 or -EINVAL. */
 int fw_tls_attach(fw_tls_t *self, void *ssl_ctx, char ret_reason[FW_TLS_REASON_SIZE])
     __attribute__((warn_unused_result));

@@ -1,0 +1,2 @@
+fw_fuzz_target(frames fw::gateway)
+fw_fuzz_target(door fw::gateway)
