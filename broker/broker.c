@@ -5,6 +5,7 @@
 #include <malloc.h>
 
 #include "broker/rooms.h"
+#include "broker/sessions.h"
 #include "broker/store_memory.h"
 #include "runtime/actor.h"
 #include "runtime/alloc.h"
@@ -555,6 +556,7 @@ static void broker_actor(zsock_t *pipe, void *args)
     self.core = make_core(&self);
     fw_broker_fire_begin(&self);
     fw_broker_rooms_begin(&self);
+    fw_broker_sessions_begin(&self);
     self.subscriptions = fw_subscriptions_new(broker->config.subscriptions_max);
     self.events_port = fw_cut_port(self.events);
     fw_pulse_t *pulse = fw_health_pulse(broker->health, "broker");

@@ -27,6 +27,7 @@ typedef enum {
 /* A gateway shard that said hello. */
 typedef struct fw_broker_gateway fw_broker_gateway_t;
 typedef struct fw_broker_rooms fw_broker_rooms_t;
+typedef struct fw_broker_sessions fw_broker_sessions_t;
 
 /* A question of a gateway that waits for its answer. */
 typedef struct fw_broker_question fw_broker_question_t;
@@ -54,6 +55,7 @@ typedef struct {
     fw_broker_batch_t *batches; /* of jobs, one for each worker */
     fw_broker_gateway_t *gateways;
     fw_broker_rooms_t *rooms;
+    fw_broker_sessions_t *sessions;
     fw_broker_question_t *waiting; /* in the order in which they came */
     size_t waiting_count;
     int64_t replay_tokens; /* bytes that may be replayed now; below 0 replays wait */

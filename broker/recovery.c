@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "broker/rooms.h"
+#include "broker/sessions.h"
 #include "proto/channel.h"
 #include "runtime/alloc.h"
 #include "runtime/hash.h"
@@ -133,15 +134,18 @@ void fw_broker_answer_waiting(fw_broker_loop_t *self)
         put(question);
     }
     fw_gauge_set(self->metrics.questions_waiting, (int64_t)self->waiting_count);
+    fw_broker_sessions_tick(self);
 }
 
 int64_t fw_broker_next_answer_us(const fw_broker_loop_t *self)
 {
+    int64_t sessions_us = fw_broker_sessions_next_us(self);
     if (!self->waiting)
-        return INT64_MAX;
+        return sessions_us;
     /* While the cache is being opened a worker's answer wakes us, or the time-out, soon enough. */
     bool opening = fw_core_cache_state(self->core, self->now_us) == FW_CACHE_STATE_WAIT;
-    return self->now_us + (opening ? 10 * TURN_US : TURN_US);
+    int64_t answer_us = self->now_us + (opening ? 10 * TURN_US : TURN_US);
+    return answer_us < sessions_us ? answer_us : sessions_us;
 }
 
 static void on_located(void *context, fw_store_positions_t *positions)
@@ -279,6 +283,7 @@ static void on_hello(fw_broker_loop_t *self, const fw_peer_t *peer, const fw_hel
         fw_gauge_set(self->metrics.gateways, (int64_t)HASH_COUNT(self->gateways));
         fw_log(FW_LOG_INFO, "gateway shard joined", FW_KV_TEXT("gateway", hello->name.text));
     }
+    gateway->takes_commands = hello->capacity > 0;
     gateway->seen_us = self->now_us;
     fw_broker_welcome(self, self->control, FW_LINK_GATEWAY_DOWN, peer);
 }
@@ -299,7 +304,8 @@ void fw_broker_on_gateway(fw_broker_loop_t *self, const fw_peer_t *peer, fw_byte
         gateway->seen_us = self->now_us;
         fw_broker_rooms_heard(self, gateway, message.kind == FW_MESSAGE_PING);
     }
-    if (fw_broker_rooms_take(self, peer, gateway, &message))
+    if (fw_broker_rooms_take(self, peer, gateway, &message) ||
+        fw_broker_sessions_take(self, peer, gateway, &message))
         return;
     if (message.kind == FW_MESSAGE_HELLO) {
         on_hello(self, peer, &message.hello);
@@ -313,6 +319,7 @@ void fw_broker_on_gateway(fw_broker_loop_t *self, const fw_peer_t *peer, fw_byte
     } else if (message.kind == FW_MESSAGE_GOODBYE && gateway) {
         fw_log(FW_LOG_INFO, "gateway shard left", FW_KV_TEXT("reason", message.goodbye.text));
         fw_broker_rooms_left(self, gateway);
+        fw_broker_sessions_left(self, gateway);
         forget(self, gateway);
     }
 }
@@ -343,4 +350,5 @@ void fw_broker_forget_gateways(fw_broker_loop_t *self)
     }
     while (self->gateways)
         forget(self, self->gateways);
+    fw_broker_sessions_end(self);
 }

@@ -13,6 +13,7 @@ struct fw_broker_gateway {
     int64_t seen_us;
     int64_t notes_filled_us;
     int64_t notes_left; /* that it may send now */
+    bool takes_commands;
 };
 
 void fw_broker_rooms_begin(fw_broker_loop_t *self);

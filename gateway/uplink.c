@@ -317,6 +317,7 @@ static void greet(fw_uplink_t *self, int64_t now_ms)
         .version = FW_PROTOCOL_VERSION,
         .name = FW_TEXT("gateway"),
         .incarnation = {self->incarnation, sizeof self->incarnation},
+        .capacity = self->options.commands.obey ? FW_UPLINK_COMMANDS_KEPT : 0,
     };
     self->greeted_ms = now_ms;
     (void)fw_uplink_say(self, &hello);

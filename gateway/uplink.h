@@ -19,9 +19,18 @@ enum {
     FW_UPLINK_FRAMES_PER_TURN = 4096, /* then the sessions are flushed and the loop turns */
     FW_UPLINK_REPLAYS_PER_SECOND = 2000,
     FW_UPLINK_PUBLISH_TIMEOUT_MS = 10000,
+    FW_UPLINK_COMMANDS_KEPT = 64, /* answers that are given again to what comes again */
 };
 
 typedef struct fw_uplink fw_uplink_t;
+
+/* Commands about sessions: those that the broker brings, and what became of those that went out. */
+typedef struct {
+    void *context;
+    /* Does it; how many sessions were concerned. */
+    uint32_t (*obey)(void *context, const fw_session_command_t *command);
+    void (*ended)(void *context, const fw_session_result_t *result);
+} fw_uplink_commands_t;
 
 typedef struct {
     const char *events_endpoint;
@@ -31,6 +40,7 @@ typedef struct {
     uv_loop_t *loop;
     fw_hub_t *hub;
     fw_rooms_t *rooms; /* NULL = no presence and no notes */
+    fw_uplink_commands_t commands; /* obey NULL = commands are not taken */
     const fw_gateway_metrics_t *metrics;
     fw_publisher_done_fn *published; /* of events that went through fw_uplink_publisher */
     void *published_context;
@@ -54,6 +64,10 @@ void fw_uplink_tick(fw_uplink_t *self, int64_t now_ms);
 /* An event of a client for those who are in the room now: its audience is one channel. 0, or a
  * negative errno when it cannot be sent now. */
 int fw_uplink_pass(fw_uplink_t *self, const fw_event_t *event) __attribute__((warn_unused_result));
+
+/* A command for all gateways, encoded as FW_LINK_GATEWAY_UP. 0, or a negative errno when it cannot
+ * be sent now. */
+int fw_uplink_command(fw_uplink_t *self, fw_bytes_t frame) __attribute__((warn_unused_result));
 
 bool fw_uplink_connected(const fw_uplink_t *self);
 fw_publisher_t *fw_uplink_publisher(fw_uplink_t *self);

@@ -233,6 +233,10 @@ static bool take_answer(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us)
     case FW_MESSAGE_PRESENCE_REPLY:
         fw_uplink_take_presence(self, &message, now_us / 1000);
         break;
+    case FW_MESSAGE_SESSION_COMMAND:
+    case FW_MESSAGE_SESSION_RESULT:
+        fw_uplink_take_sessions(self, &message);
+        break;
     case FW_MESSAGE_PONG:
     case FW_MESSAGE_HELLO:
     case FW_MESSAGE_PING:
@@ -250,6 +254,7 @@ static bool take_answer(fw_uplink_t *self, fw_bytes_t frame, int64_t now_us)
     case FW_MESSAGE_PRESENCE_REPORT:
     case FW_MESSAGE_PRESENCE_REQUEST:
     case FW_MESSAGE_CLIENT_NOTE:
+    case FW_MESSAGE_SESSION_DONE:
         break; /* the pong's arrival is all that counts; the others never come on this link */
     }
     return true;

@@ -7,6 +7,7 @@
 #include "runtime/backoff.h"
 #include "runtime/dial.h"
 #include "runtime/log.h"
+#include "runtime/socket.h"
 
 enum {
     FW_FENCE_SIZE_MAX = 32,
@@ -54,6 +55,8 @@ struct fw_uplink {
     size_t json_size;
     fw_log_limit_t logged;
     bool reported_connected;
+    fw_session_done_t done[FW_UPLINK_COMMANDS_KEPT];
+    size_t done_next;
     fw_entry_t *entries[FW_REPLAY_EVENTS_MAX];
 };
 
@@ -83,3 +86,6 @@ bool fw_uplink_take_note(fw_uplink_t *self, fw_bytes_t body, int64_t now_us);
 void fw_uplink_take_presence(fw_uplink_t *self, const fw_message_t *message, int64_t now_ms);
 /* Sends what there is to be reported and asked. */
 void fw_uplink_ask_rooms(fw_uplink_t *self, int64_t now_ms);
+
+/* uplink_sessions.c */
+void fw_uplink_take_sessions(fw_uplink_t *self, const fw_message_t *message);

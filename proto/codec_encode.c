@@ -452,6 +452,10 @@ static void *message_in(fw_arena_t *arena, const fw_message_t *message)
     case FW_MESSAGE_PRESENCE_REPLY:
     case FW_MESSAGE_CLIENT_NOTE:
         return fw_codec_presence_in(arena, message);
+    case FW_MESSAGE_SESSION_COMMAND:
+    case FW_MESSAGE_SESSION_DONE:
+    case FW_MESSAGE_SESSION_RESULT:
+        return fw_codec_sessions_in(arena, message);
     }
     return NULL;
 }

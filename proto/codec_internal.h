@@ -89,3 +89,12 @@ int fw_codec_presence_reply_of(fw_arena_t *arena, const void *message, fw_messag
                                fw_refusal_t *ret_refusal);
 int fw_codec_client_note_of(fw_arena_t *arena, const void *message, fw_message_t *to,
                             fw_refusal_t *ret_refusal);
+
+/* codec_sessions.c */
+void *fw_codec_sessions_in(fw_arena_t *arena, const fw_message_t *message);
+int fw_codec_session_command_of(fw_arena_t *arena, const void *message, fw_message_t *to,
+                                fw_refusal_t *ret_refusal);
+int fw_codec_session_done_of(fw_arena_t *arena, const void *message, fw_message_t *to,
+                             fw_refusal_t *ret_refusal);
+int fw_codec_session_result_of(fw_arena_t *arena, const void *message, fw_message_t *to,
+                               fw_refusal_t *ret_refusal);

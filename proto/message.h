@@ -4,6 +4,7 @@
 #include "proto/gateway_messages.h"
 #include "proto/link_messages.h"
 #include "proto/presence_messages.h"
+#include "proto/session_messages.h"
 
 typedef enum {
     FW_MESSAGE_HELLO = 1,
@@ -30,6 +31,9 @@ typedef enum {
     FW_MESSAGE_CLIENT_NOTE,
     FW_MESSAGE_JOBS,
     FW_MESSAGE_JOBS_DONE,
+    FW_MESSAGE_SESSION_COMMAND,
+    FW_MESSAGE_SESSION_DONE,
+    FW_MESSAGE_SESSION_RESULT,
 } fw_message_kind_t;
 
 /* One message of any link, as a tagged union. */
@@ -59,6 +63,9 @@ typedef struct {
         fw_presence_request_t presence_request;
         fw_presence_reply_t presence_reply;
         fw_client_note_t client_note;
+        fw_session_command_t session_command;
+        fw_session_done_t session_done;
+        fw_session_result_t session_result;
     };
 } fw_message_t;
 

@@ -8,6 +8,7 @@
 #include "freshwire/v1/link.pb-c.h"
 #include "freshwire/v1/presence.pb-c.h"
 #include "freshwire/v1/publish.pb-c.h"
+#include "freshwire/v1/sessions.pb-c.h"
 #include "proto/browser.h"
 #include "proto/channel.h"
 
@@ -145,6 +146,14 @@ static const fw_message_limit_t limits[] = {
     {MESSAGE(client_note),
      0,
      {[1] = SIZE(FW_CHANNEL_SIZE_MAX), [2] = SIZE(FW_PUBLICATION_SIZE_MAX)}},
+    {MESSAGE(room_patterns), 0, {[1] = LIST(FW_CHANNEL_SIZE_MAX, FW_ROOM_PATTERNS_MAX)}},
+    {MESSAGE(session_command),
+     0,
+     {[3] = SIZE(FW_USER_ID_SIZE_MAX),
+      [4] = SIZE(FW_SESSION_ID_DIGITS),
+      [6] = SIZE(FW_CLOSE_REASON_SIZE_MAX),
+      [7] = SIZE(FW_CHANNEL_SIZE_MAX)}},
+    {MESSAGE(session_command_result), 0, {[5] = SIZE(FW_REASON_SIZE_MAX)}},
     {MESSAGE(project_created),
      FW_PAYLOAD_SIZE_MAX,
      {[1] = PAYLOAD_TEXT,

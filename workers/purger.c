@@ -265,6 +265,9 @@ static void on_message(purger_t *self, const fw_message_t *message, int64_t now_
     case FW_MESSAGE_PRESENCE_REQUEST:
     case FW_MESSAGE_PRESENCE_REPLY:
     case FW_MESSAGE_CLIENT_NOTE:
+    case FW_MESSAGE_SESSION_COMMAND:
+    case FW_MESSAGE_SESSION_DONE:
+    case FW_MESSAGE_SESSION_RESULT:
         break;
     }
     refused(self, FW_REFUSED_UNEXPECTED, "unexpected message of the broker, ignoring", "");

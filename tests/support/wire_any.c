@@ -109,6 +109,17 @@ static bool room_versions_equal(const void *left, const void *right)
     return SAME_TEXT(channel) && SAME(epoch) && SAME(version);
 }
 
+static bool commands_equal(const fw_session_command_t *a, const fw_session_command_t *b)
+{
+    bool same = SAME(command_id) && SAME(action) && SAME_TEXT(user_id) && SAME_TEXT(session_id) &&
+                SAME(code) && SAME_TEXT(reason) && SAME_TEXT(channel) && SAME(issued_before_s) &&
+                SAME(until_s);
+    for (size_t i = 0; i < FW_ROOM_CLAIMS; i++)
+        same = same && SAME(claims[i].given) &&
+               SAME_LIST(texts_equal, claims[i].patterns, claims[i].count);
+    return same;
+}
+
 static bool presence_replies_equal(const fw_presence_reply_t *a, const fw_presence_reply_t *b)
 {
     return SAME(request_id) && SAME_TEXT(channel) && SAME(epoch) && SAME(version) && SAME(same) &&
@@ -214,6 +225,14 @@ static bool messages_equal(const fw_message_t *a, const fw_message_t *b)
         return presence_replies_equal(&a->presence_reply, &b->presence_reply);
     case FW_MESSAGE_CLIENT_NOTE:
         return SAME_TEXT(client_note.channel) && SAME_BYTES(client_note.publication);
+    case FW_MESSAGE_SESSION_COMMAND:
+        return commands_equal(&a->session_command, &b->session_command);
+    case FW_MESSAGE_SESSION_DONE:
+        return SAME(session_done.command_id) && SAME(session_done.sessions);
+    case FW_MESSAGE_SESSION_RESULT:
+        return SAME(session_result.command_id) && SAME(session_result.gateways) &&
+               SAME(session_result.answered) && SAME(session_result.sessions) &&
+               SAME_TEXT(session_result.refused);
     }
     return false;
 }

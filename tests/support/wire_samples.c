@@ -233,7 +233,7 @@ static const fw_sample_t samples[] = {
      ON(GATEWAY_UP, COMMAND(.action = FW_SESSIONS_UNSUBSCRIBE, .channel = TEXT("room:42")))},
     {"gateway_up_session_refresh",
      ON(GATEWAY_UP, COMMAND(.action = FW_SESSIONS_REFRESH,
-                            .claims = {{true, globs, COUNT(globs)}, {true, NULL, 0}, {0}}))},
+                            .claims = {{true, globs, COUNT(globs)}, {true, NULL, 0}, {true, globs, 1}}))},
     {"gateway_up_session_done", ON(GATEWAY_UP, .kind = FW_MESSAGE_SESSION_DONE,
                                    .session_done = {UINT64_MAX, UINT32_MAX})},
     {"gateway_up_session_done_bare",
