@@ -1,6 +1,8 @@
 /* dialogue_rooms.c - see dialogue_rooms.h.   SPDX-License-Identifier: MPL-2.0 */
 #include "gateway/dialogue_rooms.h"
 
+#include <assert.h>
+
 #include "gateway/dialogue_token.h"
 #include "proto/wildcard.h"
 
@@ -106,6 +108,10 @@ void fw_dialogue_publish(const fw_dialogue_t *self, fw_session_t *session,
 {
     const struct fw_client_publish *rules = self->publish;
     fw_refusal_t refusal;
+    char user[FW_USER_ID_SIZE_MAX + 1] = "";
+    fw_text_t author = fw_session_user(session);
+    assert(author.size < sizeof user);
+    memcpy(user, author.text, author.size); /* with a closing 0, as encoders want it */
     fw_event_t event = {
         .id = FW_TEXT_NONE,
         .type = message->event,
@@ -115,7 +121,7 @@ void fw_dialogue_publish(const fw_dialogue_t *self, fw_session_t *session,
         .audience = &message->subscriptions[0].channel,
         .audience_count = 1,
         .origin = fw_session_origin(session),
-        .user_id = fw_session_user(session),
+        .user_id = {user, author.size},
         .client = true,
     };
     if (!rules || rules->per_second == 0) {

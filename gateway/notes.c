@@ -91,47 +91,57 @@ bool fw_notes_wants_list(const fw_notes_t *self)
     return self->list_asked;
 }
 
-/* NULL when the list was read to its end, or is not there. */
+/* The next part of the list, NULL when it was read to its end, or is another one by now. */
 static const fw_entry_t *next_part(fw_notes_t *self, fw_note_place_t *place, bool binary)
 {
-    if (!fw_notes_has_list(self)) {
-        self->list_asked = true;
-        return NULL;
-    }
-    self->list_read = true;
-    if (place->cursor < self->parts_count) {
+    if (self->parts && place->cursor < self->parts_count) {
+        self->list_read = true;
         if (binary)
             fw_entry_make_binary(&self->parts[place->cursor]);
         return self->parts[place->cursor];
     }
-    place->list = false;
-    place->cursor = (uint32_t)self->list_head;
+    place->parts = false;
+    place->list = !self->parts;
+    place->cursor = self->parts ? (uint32_t)self->list_head : fw_notes_head(self);
     return NULL;
+}
+
+/* Who waits for a list reads events meanwhile, and begins with it where it stands for. */
+static bool begin_list(fw_notes_t *self, fw_note_place_t *place)
+{
+    if (!place->list)
+        return false;
+    if (!fw_notes_has_list(self) || place->cursor - (uint32_t)self->list_head - 1 < INT32_MAX) {
+        self->list_asked = true; /* there is none, or it is older than where this one stands */
+        return false;
+    }
+    if (place->cursor != (uint32_t)self->list_head)
+        return false;
+    place->parts = true;
+    place->cursor = 0;
+    return true;
 }
 
 const fw_entry_t *fw_notes_next(fw_notes_t *self, fw_note_place_t *place, bool binary)
 {
     uint64_t head = fw_ring_head(&self->ring);
-    if (place->list) {
-        const fw_entry_t *part = next_part(self, place, binary);
-        if (part || place->list)
-            return part;
-    }
     for (;;) {
+        if (place->parts || begin_list(self, place)) {
+            const fw_entry_t *part = next_part(self, place, binary);
+            if (part)
+                return part;
+        }
         uint32_t behind = (uint32_t)head - place->cursor;
         if (behind == 0)
             return NULL;
-        if (behind > self->ring.count && place->watches) {
-            *place = (fw_note_place_t){.watches = true, .list = true};
-            return next_part(self, place, binary);
-        }
         if (behind > self->ring.count) {
             place->cursor = (uint32_t)head - self->ring.count;
+            place->list = place->watches;
             continue;
         }
         uint64_t number = head - behind + 1;
         bool presence = self->kinds[number % FW_NOTES_MAX] == FW_NOTE_PRESENCE;
-        if (!presence || place->watches)
+        if (!presence || (place->watches && !place->list))
             return binary ? fw_ring_binary_at(&self->ring, number)
                           : fw_ring_at(&self->ring, number);
         place->cursor++;

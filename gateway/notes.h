@@ -23,9 +23,10 @@ typedef struct fw_notes fw_notes_t;
 
 /* Where a subscriber stands. */
 typedef struct {
-    uint32_t cursor; /* number of the last note that was read; of a list: parts that were read */
+    uint32_t cursor; /* number of the last note that was read */
     bool watches;    /* wants presence */
-    bool list;       /* is to get the whole list of members first */
+    bool list;       /* is to get the whole list of members before its changes */
+    bool parts;      /* is reading it: the cursor counts its parts */
 } fw_note_place_t;
 
 fw_notes_t *fw_notes_new(void) __attribute__((warn_unused_result));

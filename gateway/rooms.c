@@ -136,7 +136,7 @@ static void make_list(fw_rooms_t *self, fw_channel_t *channel)
     /* Whoever had read a part of the old one begins again. */
     for (uint32_t i = 0; i < channel->subscribers_count; i++) {
         fw_subscriber_t *subscriber = &channel->subscribers[i];
-        if (subscriber->session->subscriptions[subscriber->index].list)
+        if (subscriber->session->subscriptions[subscriber->index].parts)
             subscriber->note = 0;
     }
     fw_hub_touch(self->hub, channel);
@@ -250,7 +250,7 @@ void fw_rooms_leaving(fw_rooms_t *self, fw_session_t *session, uint32_t index, b
         fw_roster_unwatch(self->roster, name);
     if (subscription->seen)
         fw_roster_leave(self->roster, name, fw_session_user(session), on_purpose);
-    subscription->watches = subscription->list = subscription->seen = false;
+    subscription->watches = subscription->list = subscription->parts = subscription->seen = false;
 }
 
 void fw_rooms_watch(fw_rooms_t *self, fw_session_t *session, uint32_t index, bool watches)
@@ -261,16 +261,17 @@ void fw_rooms_watch(fw_rooms_t *self, fw_session_t *session, uint32_t index, boo
     fw_text_t name = fw_channel_name(channel);
     if (!watches && subscription->watches) {
         fw_roster_unwatch(self->roster, name);
-        if (subscription->list)
-            subscriber->note = fw_notes_head(notes_of(self, channel));
-        subscription->watches = subscription->list = false;
+        if (subscription->parts)
+            subscriber->note = fw_notes_head(channel->notes);
+        subscription->watches = subscription->list = subscription->parts = false;
     }
     if (!watches)
         return;
     if (!subscription->watches)
         fw_roster_watch(self->roster, name);
     subscription->watches = subscription->list = true;
-    subscriber->note = 0;
+    if (subscription->parts)
+        subscriber->note = 0;
     if (!fw_notes_has_list(notes_of(self, channel)))
         make_list(self, channel);
     fw_session_touch(session, index);

@@ -45,6 +45,7 @@ typedef struct {
     bool seen : 1;      /* counts as presence in the room */
     bool watches : 1;   /* wants to know who is in the room */
     bool list : 1;      /* is to get the list of members before its changes */
+    bool parts : 1;     /* is reading it */
 } fw_subscription_t;
 
 struct fw_session {

@@ -13,12 +13,13 @@ const fw_entry_t *fw_note_next(fw_subscription_t *self, bool binary)
 {
     fw_notes_t *notes = self->channel->notes;
     fw_subscriber_t *subscriber = subscriber_of(self);
-    fw_note_place_t place = {subscriber->note, self->watches, self->list};
+    fw_note_place_t place = {subscriber->note, self->watches, self->list, self->parts};
     if (!notes)
         return NULL;
     const fw_entry_t *entry = fw_notes_next(notes, &place, binary);
     subscriber->note = place.cursor;
     self->list = place.list;
+    self->parts = place.parts;
     return entry;
 }
 

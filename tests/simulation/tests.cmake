@@ -4,3 +4,6 @@ foreach(part world faults broker_side gateway_side service_side backend browser 
 endforeach()
 add_test(NAME simulation.world COMMAND test_simulation)
 set_tests_properties(simulation.world PROPERTIES LABELS unit TIMEOUT 600 ENVIRONMENT "${FW_TEST_ENVIRONMENT}")
+fw_test_program(test_simulation_rooms ${CMAKE_CURRENT_LIST_DIR}/rooms/test_rooms.c fw::broker fw::gateway)
+add_test(NAME simulation.rooms COMMAND test_simulation_rooms)
+set_tests_properties(simulation.rooms PROPERTIES LABELS unit TIMEOUT 120 ENVIRONMENT "${FW_TEST_ENVIRONMENT}")
