@@ -20,7 +20,7 @@ struct fw_claims {
     uint32_t size;               /* of texts */
     uint16_t counts[FW_ACTIONS]; /* patterns of each action, or ABSENT */
     uint8_t user_size;
-    uint8_t texts[]; /* the user id, then every pattern behind its size */
+    uint8_t texts[]; /* the user id and a 0, then every pattern behind its size */
 };
 
 _Static_assert(FW_CHANNEL_ID_SIZE_MAX <= UINT8_MAX, "sizes of texts are bytes");
@@ -57,7 +57,7 @@ static uint8_t *append(uint8_t *end, fw_text_t text)
 
 int fw_claims_new(const fw_claims_terms_t *terms, fw_claims_t **ret_claims)
 {
-    size_t size = terms->user.size;
+    size_t size = terms->user.size + 1;
     if (!is_user(terms->user))
         return -EINVAL;
     for (int action = 0; action < FW_ACTIONS; action++)
@@ -67,7 +67,7 @@ int fw_claims_new(const fw_claims_terms_t *terms, fw_claims_t **ret_claims)
     self->expires_s = terms->expires_s;
     self->size = (uint32_t)size;
     self->user_size = (uint8_t)terms->user.size;
-    uint8_t *end = append(self->texts, terms->user);
+    uint8_t *end = append(self->texts, terms->user) + 1;
     for (int action = 0; action < FW_ACTIONS; action++) {
         const fw_claim_t *claim = &terms->rooms[action];
         self->counts[action] = claim->given ? (uint16_t)claim->count : ABSENT;
@@ -101,7 +101,7 @@ int fw_claims_with(const fw_claims_t *self, const fw_claim_t rooms[FW_ACTIONS],
 {
     fw_claims_terms_t terms = {.user = fw_claims_user(self), .expires_s = self->expires_s};
     fw_text_t kept[FW_ACTIONS][FW_CLAIM_PATTERNS_MAX];
-    const uint8_t *cursor = self->texts + self->user_size;
+    const uint8_t *cursor = self->texts + self->user_size + 1;
     for (int action = 0; action < FW_ACTIONS; action++) {
         uint16_t count = self->counts[action];
         if (rooms[action].given) {
@@ -187,7 +187,7 @@ size_t fw_claims_bytes(const fw_claims_t *self)
 
 static bool may_in_room(const fw_claims_t *self, fw_action_t action, fw_text_t room)
 {
-    const uint8_t *cursor = self->texts + self->user_size;
+    const uint8_t *cursor = self->texts + self->user_size + 1;
     for (int before = 0; before < (int)action; before++)
         cursor = behind_patterns(cursor, self->counts[before]);
     if (self->counts[action] == ABSENT)

@@ -47,7 +47,7 @@ int fw_claims_with(const fw_claims_t *self, const fw_claim_t rooms[FW_ACTIONS],
                    fw_claims_t **ret_claims) __attribute__((warn_unused_result));
 void fw_claims_destroy(fw_claims_t **self_p);
 
-fw_text_t fw_claims_user(const fw_claims_t *self);
+fw_text_t fw_claims_user(const fw_claims_t *self);    /* with a closing 0 */
 int64_t fw_claims_expires_s(const fw_claims_t *self); /* wall clock; 0 = never */
 size_t fw_claims_bytes(const fw_claims_t *self);
 
