@@ -6,9 +6,10 @@ import type { Gap } from "./channels.js";
 import { SyncError } from "./close.js";
 import { systemClock, type Clock } from "./clock.js";
 import { Emitter } from "./emitter.js";
-import type { EventDefinitions, EventsOf, RegisteredEvents } from "./events.js";
+import type { EventData, EventDefinitions, EventsOf, RegisteredEvents } from "./events.js";
 import { Machine, type Effect, type Input, type TokenReason } from "./machine.js";
 import { watchPage, type PageWatcher } from "./page.js";
+import type { Presence, PresenceChange } from "./presence.js";
 import { decodeMessage, SUBPROTOCOL, type ChannelPosition, type SyncEvent } from "./wire.js";
 
 /** A socket or channel that nobody uses any more is kept for so long, milliseconds. */
@@ -68,6 +69,8 @@ export interface SyncClientEvents<Event extends SyncEvent = SyncEvent> {
   /** A place was lost: what the channel shows must be fetched again. */
   gap: Gap;
   status: SyncStatus;
+  /** Somebody came or went in a room that is watched. */
+  presence: PresenceChange;
   /** Refusals, lost connections that end in "stopped", listeners that threw. */
   error: unknown;
 }
@@ -76,6 +79,16 @@ export interface ChannelHandlers {
   onGap?: (gap: Gap) => void;
   onError?: (error: SyncError) => void;
 }
+
+export interface PublishOptions {
+  /** An ordinary event, with a place and a history, if the gateway allows it; else for those who are there now. */
+  keep?: boolean;
+}
+
+/** The data of a type that is known; of any other, anything. */
+export type DataOf<Events, Type extends string> = Type extends keyof Events
+  ? EventData<Events[Type]>
+  : unknown;
 
 export interface SyncClient<Events extends EventDefinitions = RegisteredEvents> {
   readonly origin: string;
@@ -102,6 +115,24 @@ export interface SyncClient<Events extends EventDefinitions = RegisteredEvents> 
     name: Name,
     listener: (value: SyncClientEvents<EventsOf<Events>>[Name]) => void,
   ): () => void;
+  /**
+   * Publishes an event of this user into a room that is subscribed. Resolves once the gateway has taken it (with
+   * `keep`: once the broker has), and rejects with a `SyncError`, `temporary` when it may be tried again.
+   */
+  publish<Type extends string>(
+    channel: string,
+    type: Type,
+    data: DataOf<Events, Type>,
+    options?: PublishOptions,
+  ): Promise<void>;
+  /** Subscribes to a room and to who is in it, counted by reference. */
+  watchPresence(
+    channel: string,
+    onChange?: (change: PresenceChange) => void,
+    onError?: (error: SyncError) => void,
+  ): () => void;
+  /** Who is in a watched room; undefined before the first list. The same object until something changes. */
+  presence(channel: string): Presence | undefined;
   /** Sends a message of one's own. False when there is no live connection: nothing is queued. */
   send(message: unknown): boolean;
 }
@@ -116,6 +147,11 @@ export function createSyncClient<const Events extends EventDefinitions = Registe
 export function createOrigin(): string {
   const part = () => Math.random().toString(36).slice(2, 12);
   return part() + part();
+}
+
+interface Reference {
+  count: number;
+  lingering: unknown;
 }
 
 class Client {
@@ -141,7 +177,10 @@ class Client {
   #disconnected = false;
   #holds = 0;
   #lingering: unknown;
-  readonly #references = new Map<string, { count: number; lingering: unknown }>();
+  readonly #references = new Map<string, Reference>();
+  readonly #watches = new Map<string, Reference>();
+  #publishes = 0;
+  readonly #publishing = new Map<number, (error: SyncError | undefined) => void>();
 
   constructor(options: SyncClientOptions<never>) {
     this.#options = options;
@@ -229,18 +268,66 @@ class Client {
         }
       }),
     ];
-    const reference = this.#references.get(channel) ?? { count: 0, lingering: undefined };
-    this.#references.set(channel, reference);
-    this.#clock.clearTimeout(reference.lingering);
-    reference.count += 1;
-    if (reference.count === 1) this.#input({ kind: "subscribe", channel });
+    const release = this.#refer(this.#references, channel, "subscribe", "unsubscribe");
     return once(() => {
       for (const off of offs) off();
+      release();
+    });
+  }
+
+  publish(
+    channel: string,
+    type: string,
+    data: unknown,
+    { keep = false }: PublishOptions = {},
+  ): Promise<void> {
+    const id = ++this.#publishes;
+    return new Promise((resolve, reject) => {
+      this.#publishing.set(id, (error) => (error ? reject(error) : resolve()));
+      this.#input({ kind: "publish", id, channel, event: type, data: data ?? null, keep });
+    });
+  }
+
+  watchPresence(
+    channel: string,
+    onChange?: (change: PresenceChange) => void,
+    onError?: (error: SyncError) => void,
+  ): () => void {
+    const off = this.on("presence", (change) => {
+      if (change.channel === channel) return onChange?.(change);
+    });
+    // Before the subscription, which then asks for both at once.
+    const unwatch = this.#refer(this.#watches, channel, "watch", "unwatch");
+    const unsubscribe = this.subscribe(channel, undefined, onError ? { onError } : {});
+    return once(() => {
+      off();
+      unwatch();
+      unsubscribe();
+    });
+  }
+
+  presence(channel: string): Presence | undefined {
+    return this.#machine.presence.snapshot(channel);
+  }
+
+  /** Counts who wants a channel; it is let go a second after the last one. */
+  #refer(
+    references: Map<string, Reference>,
+    channel: string,
+    begin: "subscribe" | "watch",
+    end: "unsubscribe" | "unwatch",
+  ): () => void {
+    const reference = references.get(channel) ?? { count: 0, lingering: undefined };
+    references.set(channel, reference);
+    this.#clock.clearTimeout(reference.lingering);
+    reference.count += 1;
+    if (reference.count === 1) this.#input({ kind: begin, channel });
+    return once(() => {
       reference.count -= 1;
       if (reference.count > 0) return;
       reference.lingering = this.#clock.setTimeout(() => {
-        this.#references.delete(channel);
-        this.#input({ kind: "unsubscribe", channel });
+        references.delete(channel);
+        this.#input({ kind: end, channel });
       }, LINGER_MS);
     });
   }
@@ -342,11 +429,21 @@ class Client {
       case "event": {
         const event = { ...effect.event, receivedAt: this.#clock.wall() };
         this.#emitter.emit("event", event);
+        // Nothing was written: there is nothing to fetch again.
+        if (event.ephemeral === true) return;
         return this.#batcher.event(event);
       }
       case "gap":
         this.#emitter.emit("gap", effect.gap);
         return this.#batcher.gap(effect.gap);
+      case "presence":
+        this.#emitter.emit("presence", effect.change);
+        return;
+      case "published": {
+        const settle = this.#publishing.get(effect.id);
+        this.#publishing.delete(effect.id);
+        return settle?.(effect.error);
+      }
       case "error":
         return this.#report(effect.error);
     }

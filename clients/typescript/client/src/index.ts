@@ -3,7 +3,9 @@
 export { createOrigin, createSyncClient } from "./client.js";
 export type {
   ChannelHandlers,
+  DataOf,
   GetToken,
+  PublishOptions,
   SyncClient,
   SyncClientEvents,
   SyncClientOptions,
@@ -35,5 +37,6 @@ export type {
 } from "./events.js";
 export type { TokenReason } from "./machine.js";
 export type { PageWatcher } from "./page.js";
+export type { Presence, PresenceChange, PresenceMember } from "./presence.js";
 export { SUBPROTOCOL } from "./wire.js";
 export type { ChannelPosition, Position, SyncEvent, WireEvent } from "./wire.js";

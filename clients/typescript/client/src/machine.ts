@@ -5,8 +5,9 @@
 
 import { Channels, type Gap } from "./channels.js";
 import { classifyClose, SyncError, UnauthorizedError } from "./close.js";
+import { PresenceRooms, type PresenceChange } from "./presence.js";
 import { lifetimeOf, Renewal } from "./renewal.js";
-import { isControl, type ClientFrame, type Frame, type WireEvent } from "./wire.js";
+import { isControl, type ClientFrame, type Frame, type WireEvent, type WireWish } from "./wire.js";
 
 /** Limits, milliseconds. */
 const TOKEN_MS = 15_000;
@@ -18,6 +19,10 @@ const WAKE_MS = 1_000;
 const FULL_MS = 5_000;
 const STABLE_MS = 5_000;
 const REFUSED_MAX = 16;
+const PUBLISH_MS = 15_000;
+
+/** What an event that nobody keeps does not have. */
+const PLACELESS = { id: "", epoch: "", offset: "", fresh: "0", unconfirmed: false, spread_ms: 0 };
 
 /** Codes after which many clients come back at once: the server's reconnect window spreads them. */
 const CRASH_CODES = [1001, 1005, 1006, 1011, 1012];
@@ -45,7 +50,10 @@ export type Input =
   | { kind: "timer" }
   | { kind: "wake" }
   | { kind: "subscribe"; channel: string }
-  | { kind: "unsubscribe"; channel: string };
+  | { kind: "unsubscribe"; channel: string }
+  | { kind: "watch"; channel: string }
+  | { kind: "unwatch"; channel: string }
+  | { kind: "publish"; id: number; channel: string; event: string; data: unknown; keep: boolean };
 
 export type Effect =
   | { kind: "token"; generation: number; reason: TokenReason }
@@ -55,6 +63,9 @@ export type Effect =
   | { kind: "drop" }
   | { kind: "event"; event: WireEvent }
   | { kind: "gap"; gap: Gap }
+  | { kind: "presence"; change: PresenceChange }
+  /** The end of a "publish". */
+  | { kind: "published"; id: number; error: SyncError | undefined }
   | { kind: "error"; error: SyncError };
 
 export type Phase = "idle" | "token" | "opening" | "live" | "waiting" | "stopped";
@@ -71,6 +82,12 @@ export interface MachineOptions {
   random: () => number;
 }
 
+interface Publish {
+  id: number;
+  channel: string;
+  until: number;
+}
+
 interface Retry {
   at: number;
   tries: number;
@@ -78,6 +95,7 @@ interface Retry {
 
 export class Machine {
   readonly channels = new Channels();
+  readonly presence = new PresenceRooms();
   phase: Phase = "idle";
   /** Names the present try; inputs of an older one are ignored. */
   generation = 0;
@@ -106,6 +124,7 @@ export class Machine {
   #asked: readonly string[] = [];
   readonly #pending = new Map<string, string>();
   readonly #retries = new Map<string, Retry>();
+  readonly #publishes = new Map<string, Publish>();
   readonly #renewal = new Renewal();
 
   constructor(options: MachineOptions) {
@@ -149,6 +168,14 @@ export class Machine {
         return;
       case "unsubscribe":
         return this.#unsubscribe(input.channel);
+      case "watch":
+        if (this.presence.watch(input.channel)) this.#watch(input.channel, true);
+        return;
+      case "unwatch":
+        this.presence.unwatch(input.channel);
+        return this.#watch(input.channel, false);
+      case "publish":
+        return this.#publish(input, now);
     }
   }
 
@@ -167,6 +194,7 @@ export class Machine {
     this.error = undefined;
     if (!forget) return;
     this.channels.forget();
+    this.presence.forget();
     this.#refused.clear();
     this.#reason = "initial";
     this.userId = undefined;
@@ -241,7 +269,7 @@ export class Machine {
   #hello(): void {
     const { origin, tokenInHello } = this.#options;
     const token = tokenInHello && this.#token !== undefined ? { token: this.#token } : {};
-    const subscriptions = this.channels.wishes();
+    const subscriptions = this.channels.wishes().map((wish) => this.#withPresence(wish));
     this.#asked = subscriptions.map(({ channel }) => channel);
     this.#send({ type: "fw.hello", ...token, origin, batch: true, subscriptions });
   }
@@ -272,6 +300,13 @@ export class Machine {
         return this.channels.move(frame);
       case "fw.error":
         return this.#refusal(frame, now);
+      case "fw.presence": {
+        const change = this.presence.accept(frame);
+        if (change) this.#emit({ kind: "presence", change });
+        return;
+      }
+      case "fw.published":
+        return this.#published(frame.request_id, undefined);
       case "fw.ping":
         return this.#send({ type: "fw.pong" });
       case "fw.drain":
@@ -297,7 +332,8 @@ export class Machine {
     }
   }
 
-  #event(event: WireEvent): void {
+  #event(received: WireEvent): void {
+    const event = received.ephemeral === true ? { ...PLACELESS, ...received } : received;
     const { deliver, gaps } = this.channels.accept(event);
     this.#gaps(gaps);
     if (deliver) this.#emit({ kind: "event", event });
@@ -307,7 +343,48 @@ export class Machine {
     if (this.channels.isJoined(channel) || [...this.#pending.values()].includes(channel)) return;
     const request_id = String(++this.#requests);
     this.#pending.set(request_id, channel);
-    this.#send({ type: "fw.subscribe", request_id, ...this.channels.wish(channel) });
+    this.#send({
+      type: "fw.subscribe",
+      request_id,
+      ...this.#withPresence(this.channels.wish(channel)),
+    });
+  }
+
+  #withPresence(wish: WireWish): WireWish {
+    return this.presence.isWatched(wish.channel) ? { ...wish, presence: true } : wish;
+  }
+
+  /** A channel that is joined already is asked for once more, from where it stands: nothing is lost. */
+  #watch(channel: string, presence: boolean): void {
+    if (this.phase !== "live" || !this.channels.isJoined(channel)) return;
+    const request_id = String(++this.#requests);
+    const wish = { ...this.channels.wish(channel), presence };
+    this.#send({ type: "fw.subscribe", request_id, ...wish });
+  }
+
+  #publish(input: Extract<Input, { kind: "publish" }>, now: number): void {
+    const { id, channel, event, data, keep } = input;
+    if (this.phase !== "live") {
+      const error = new SyncError("not connected", 0, channel, true);
+      return this.#emit({ kind: "published", id, error });
+    }
+    const request_id = `publish-${++this.#requests}`;
+    this.#publishes.set(request_id, { id, channel, until: now + PUBLISH_MS });
+    this.#send({ type: "fw.publish", request_id, channel, event, data, keep });
+  }
+
+  #published(request_id: string | undefined, error: SyncError | undefined): void {
+    const publish = this.#publishes.get(request_id ?? "");
+    if (!publish) return;
+    this.#publishes.delete(request_id ?? "");
+    this.#emit({ kind: "published", id: publish.id, error });
+  }
+
+  /** Nobody knows whether they arrived. */
+  #abandon(reason: string, due = Infinity): void {
+    for (const [request_id, { channel, until }] of this.#publishes) {
+      if (until <= due) this.#published(request_id, new SyncError(reason, 0, channel, true));
+    }
   }
 
   #unsubscribe(channel: string): void {
@@ -328,6 +405,7 @@ export class Machine {
     if (frame.request_id !== undefined && frame.request_id === this.#renewal.request) {
       return this.#notRenewed(new SyncError(frame.reason, frame.code), now);
     }
+    if (frame.action === "publish" || frame.action === "presence") return this.#denied(frame);
     const channel = frame.channel ?? this.#pending.get(frame.request_id ?? "");
     this.#pending.delete(frame.request_id ?? "");
     const temporary = frame.temporary === true;
@@ -344,6 +422,14 @@ export class Machine {
         error: new SyncError(frame.reason, frame.code, channel, temporary),
       });
     }
+  }
+
+  /** What was asked for beside a subscription, which itself stands. */
+  #denied(frame: Extract<Frame, { type: "fw.error" }>): void {
+    const { reason, code, channel, temporary, request_id } = frame;
+    const error = new SyncError(reason, code, channel, temporary === true);
+    if (frame.action === "publish") return this.#published(request_id, error);
+    this.#emit({ kind: "error", error });
   }
 
   #closed(code: number, reason: string, now: number): void {
@@ -404,6 +490,7 @@ export class Machine {
       return this.#lost(new SyncError("the connection went silent", 4003), now);
     }
     if (now >= this.#renewal.due) this.#askAgain(now);
+    this.#abandon("the event was not acknowledged in time", now);
     for (const [channel, retry] of this.#retries) {
       if (now < retry.at) continue;
       retry.at = Infinity;
@@ -453,7 +540,9 @@ export class Machine {
     this.#pending.clear();
     this.#retries.clear();
     this.#renewal.clear();
+    this.#abandon("the connection was lost");
     this.channels.disconnected();
+    this.presence.disconnected();
   }
 
   /** Full jitter: any time up to the ceiling, which a server's hint may raise. */
@@ -466,6 +555,7 @@ export class Machine {
     const silent = this.#heardAt + this.#silenceMs;
     let deadline = Math.min(this.#probeDeadline, silent, this.#renewal.due);
     for (const retry of this.#retries.values()) deadline = Math.min(deadline, retry.at);
+    for (const { until } of this.#publishes.values()) deadline = Math.min(deadline, until);
     return deadline;
   }
 

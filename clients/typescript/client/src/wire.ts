@@ -29,6 +29,10 @@ export interface WireEvent<Type extends string = string, Data = unknown> extends
   /** The browser tab that caused the event. */
   origin?: string;
   user_id?: string;
+  /** Published by the browser of `user_id`, which the gateway vouches for, and not by a service. */
+  client?: boolean;
+  /** For those who were there: it has no place (`epoch` and `offset` are empty) and no history. */
+  ephemeral?: boolean;
 }
 
 /** An event with the time it arrived here. */
@@ -41,6 +45,25 @@ export interface SyncEvent<Type extends string = string, Data = unknown>
 export interface WireSubscription extends Position {
   channel: string;
   recovered: boolean;
+}
+
+export interface WireMember {
+  user_id: string;
+  sessions: number;
+}
+
+export interface WirePresence {
+  type: "fw.presence";
+  channel: string;
+  members?: WireMember[];
+  snapshot?: boolean;
+  /** The rest of the list follows, as joins. */
+  more?: boolean;
+  join?: WireMember[];
+  leave?: WireMember[];
+  update?: WireMember[];
+  count?: number;
+  too_many?: boolean;
 }
 
 export type ServerFrame =
@@ -65,7 +88,11 @@ export type ServerFrame =
       reason: string;
       temporary?: boolean;
       channel?: string;
+      /** What failed when it is not the request as a whole: "presence", "publish". */
+      action?: string;
     }
+  | { type: "fw.published"; request_id?: string }
+  | WirePresence
   | { type: "fw.ping" }
   | { type: "fw.pong" }
   | { type: "fw.drain"; reconnect_window_ms: number };
@@ -74,6 +101,7 @@ export interface WireWish {
   channel: string;
   epoch?: string;
   offset?: string;
+  presence?: boolean;
 }
 
 export type ClientFrame =
@@ -86,6 +114,14 @@ export type ClientFrame =
     }
   | ({ type: "fw.subscribe"; request_id: string } & WireWish)
   | { type: "fw.unsubscribe"; request_id: string; channel: string }
+  | {
+      type: "fw.publish";
+      request_id: string;
+      channel: string;
+      event: string;
+      data: unknown;
+      keep: boolean;
+    }
   | { type: "fw.refresh"; request_id: string; token: string }
   | { type: "fw.ping" }
   | { type: "fw.pong" };

@@ -18,6 +18,8 @@ export {
   type InvalidationMap,
   type RealtimeSyncOptions,
 } from "./use-realtime-sync.js";
+export { usePresence, type PresenceResult } from "./use-presence.js";
+export { usePublish, type Publish } from "./use-publish.js";
 export { useSyncEvent, type SyncEventOf } from "./use-sync-event.js";
 export { useSyncStatus } from "./use-sync-status.js";
 export {

@@ -32,7 +32,7 @@ function bundledBytes(entry: string): number {
 describe("bytes in the browser, gzipped", () => {
   // "@freshwire/react" includes what it uses of "./query", which is why its limit is the sum.
   it.each([
-    ["@freshwire/client", 6_500],
+    ["@freshwire/client", 7_700],
     ["@freshwire/react/query", 1_700],
     ["@freshwire/react", 2_500 + 1_700],
   ])("%s stays below %i", (entry, limit) => {

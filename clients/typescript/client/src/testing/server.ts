@@ -20,6 +20,8 @@ export interface FakeServerOptions {
   graceMs?: number;
   /** Channels that nobody may subscribe to. */
   forbidden?: (channel: string) => boolean;
+  /** Rooms in which nobody may see who is there, or publish. */
+  private?: (channel: string) => boolean;
 }
 
 export interface FakeSession {
@@ -89,6 +91,7 @@ class FakeSocket {
   close(code = 1000, reason = ""): void {
     if (this.readyState === CLOSED) return;
     this.readyState = CLOSED;
+    for (const channel of this.session.channels) this.server.showAll(channel);
     this.server.options.clock.setTimeout(() => this.onclose?.({ code, reason }), 0);
   }
 }
@@ -101,6 +104,7 @@ class Session implements FakeSession {
   /** Tokens that it had. */
   tokens = 0;
   readonly channels = new Set<string>();
+  readonly watched = new Set<string>();
   readonly received: ClientFrame[] = [];
 
   constructor(readonly socket: FakeSocket) {}
@@ -178,8 +182,12 @@ class Server {
       case "fw.unsubscribe": {
         const { request_id, channel } = frame;
         session.channels.delete(channel);
+        session.watched.delete(channel);
+        this.showAll(channel);
         return session.send({ type: "fw.unsubscribed", request_id, channel });
       }
+      case "fw.publish":
+        return this.take(session, frame);
       case "fw.refresh":
         return this.refresh(session, frame.request_id, frame.token);
       case "fw.ping":
@@ -220,6 +228,7 @@ class Server {
       if (!allowed.includes(wish)) this.refuse(session, wish.channel);
     }
     for (const { wish, recovered } of places) this.follow(session, wish, recovered);
+    for (const { wish } of places) this.watch(session, wish);
     this.keepAlive(session);
     this.expire(session);
   }
@@ -270,6 +279,55 @@ class Server {
     const { position, recovered } = this.place(wish);
     session.send({ type: "fw.subscribed", request_id, channel, ...position, recovered });
     this.follow(session, wish, recovered);
+    this.watch(session, wish);
+  }
+
+  /** Users of a channel and their sessions. */
+  crowd(channel: string): Map<string, number> {
+    const crowd = new Map<string, number>();
+    for (const { user, channels } of this.sessions) {
+      if (user === undefined || !channels.has(channel)) continue;
+      crowd.set(user, (crowd.get(user) ?? 0) + 1);
+    }
+    return crowd;
+  }
+
+  watch(session: Session, { channel, presence }: WireWish): void {
+    if (presence === false) session.watched.delete(channel);
+    if (presence !== true || !channel.startsWith("room:")) return this.showAll(channel);
+    if (this.options.private?.(channel) === true) {
+      const error = { code: 4403, reason: "the token does not allow presence here" };
+      return session.send({ type: "fw.error", ...error, action: "presence", channel });
+    }
+    session.watched.add(channel);
+    this.showAll(channel);
+  }
+
+  /** Always whole lists: what a gateway sends as changes ends in the same. */
+  showAll(channel: string): void {
+    const members = [...this.crowd(channel)].map(([user_id, sessions]) => ({ user_id, sessions }));
+    for (const session of this.sessions) {
+      if (!session.watched.has(channel)) continue;
+      session.send({ type: "fw.presence", channel, members, snapshot: true });
+    }
+  }
+
+  /** An event of a client. */
+  take(session: Session, frame: Extract<ClientFrame, { type: "fw.publish" }>): void {
+    const { request_id, channel, event: type, data, keep } = frame;
+    if (!session.channels.has(channel) || this.options.private?.(channel) === true) {
+      const error = { code: 4403, reason: "the token does not allow to publish here" };
+      return session.send({ type: "fw.error", request_id, ...error, action: "publish", channel });
+    }
+    const author = { user_id: session.user ?? "", client: true };
+    if (keep) {
+      this.publish(channel, { type, data, ...author });
+    } else {
+      const ts = this.options.clock.wall();
+      const text = JSON.stringify({ type, data, channel, ts, ...author, ephemeral: true });
+      for (const other of this.sessions) if (other.channels.has(channel)) other.send(text);
+    }
+    session.send({ type: "fw.published", request_id });
   }
 
   allows(session: Session, channel: string): boolean {
