@@ -8,7 +8,13 @@ import { chromium } from "playwright-core";
 const [gateway, token] = process.argv.slice(2);
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+  ],
 });
 process.on("SIGTERM", () => void browser.close().then(() => process.exit(0)));
 const page = await browser.newPage();

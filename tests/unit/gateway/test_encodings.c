@@ -6,11 +6,11 @@
 
 #include <jansson.h>
 
-#include "freshwire/v1/browser.pb-c.h"
 #include "gateway/event_json.h"
 #include "gateway/sse.h"
 #include "runtime/clock.h"
 #include "runtime/random.h"
+#include "tests/unit/proto/browser_message.h"
 
 enum { READERS = 6, STEPS = 1500, LINE_SIZE = 4096, RING = 40 };
 
@@ -106,26 +106,17 @@ static void hear_json(reader_t *reader, const char *text, size_t size)
     json_decref(object);
 }
 
-static void place(told_t *told, const Freshwire__V1__Position *position,
-                  char epoch[FW_EPOCH_TEXT_SIZE_MAX + 1])
-{
-    assert_non_null(position);
-    (void)fw_epoch_format(position->epoch, epoch);
-    told->epoch = epoch;
-    told->offset = position->offset;
-}
-
 /* As the JSON of the same data. */
-static char *data_of(const Freshwire__V1__Payload *data)
+static char *data_of(const browser_message_t *message)
 {
     json_t *value = json_null();
-    if (data && data->kind_case == FRESHWIRE__V1__PAYLOAD__KIND_JSON) {
-        value = json_loadb((const char *)data->json.data, data->json.len, JSON_DECODE_ANY, NULL);
-    } else if (data) {
+    if (message->data_kind == FW_PAYLOAD_JSON) {
+        value =
+            json_loadb((const char *)message->data.data, message->data.size, JSON_DECODE_ANY, NULL);
+    } else if (message->data_kind == FW_PAYLOAD_BINARY) {
         char text[64] = "";
         fw_json_t base64 = {.buffer = text, .size = sizeof text - 1};
-        assert_int_equal(data->kind_case, FRESHWIRE__V1__PAYLOAD__KIND_BINARY);
-        fw_json_base64(&base64, (fw_bytes_t){data->binary.data, data->binary.len});
+        fw_json_base64(&base64, message->data);
         value = json_loads(text, JSON_DECODE_ANY, NULL);
     }
     assert_non_null(value);
@@ -134,49 +125,32 @@ static char *data_of(const Freshwire__V1__Payload *data)
     return dumped;
 }
 
-static void hear_message(reader_t *reader, const Freshwire__V1__ServerMessage *message)
+static void hear_message(void *context, const browser_message_t *message)
 {
-    char epoch[FW_EPOCH_TEXT_SIZE_MAX + 1];
-    char *data = NULL;
-    told_t told = {"", "", "", "", "", "", "", 0, 0, 0, false, 0, ""};
-    switch (message->message_case) {
-    case FRESHWIRE__V1__SERVER_MESSAGE__MESSAGE_BATCH:
-        for (size_t i = 0; i < message->batch->n_messages; i++)
-            hear_message(reader, message->batch->messages[i]);
-        return;
-    case FRESHWIRE__V1__SERVER_MESSAGE__MESSAGE_EVENT:
-        data = data_of(message->event->data);
-        place(&told, message->event->position, epoch);
-        told.type = message->event->type;
-        told.channel = message->event->channel;
-        told.id = message->event->id;
-        told.origin = message->event->origin;
-        told.user = message->event->user_id;
-        told.fresh = message->event->fresh;
-        told.ts = message->event->ts;
-        told.unconfirmed = message->event->unconfirmed;
-        told.spread_ms = message->event->spread_ms;
-        told.data = data;
-        break;
-    case FRESHWIRE__V1__SERVER_MESSAGE__MESSAGE_RESET:
-        told.type = "fw.reset";
-        told.channel = message->reset->channel;
-        told.reason = message->reset->reason;
-        place(&told, message->reset->position, epoch);
-        break;
-    case FRESHWIRE__V1__SERVER_MESSAGE__MESSAGE_POSITION:
-        told.type = "fw.position";
-        told.channel = message->position->channel;
-        place(&told, message->position->position, epoch);
-        break;
-    case FRESHWIRE__V1__SERVER_MESSAGE__MESSAGE_WELCOME:
-        assert_int_equal(message->welcome->n_subscriptions, CHANNELS);
-        told.type = "fw.welcome";
-        break;
-    default:
-        fail_msg("message %d", message->message_case);
-    }
-    tell_all(reader, &told);
+    char epoch[FW_EPOCH_TEXT_SIZE_MAX + 1] = "";
+    bool control = strncmp(message->type, "fw.", 3) == 0;
+    char *data = control ? NULL : data_of(message);
+    bool welcome = strcmp(message->type, "fw.welcome") == 0;
+    assert_int_equal(message->placed, !welcome);
+    assert_int_equal(message->standings, welcome ? CHANNELS : 0);
+    if (message->placed)
+        (void)fw_epoch_format(message->position.epoch, epoch);
+    told_t told = {
+        .type = message->type,
+        .channel = message->channel,
+        .epoch = epoch,
+        .reason = message->reason,
+        .id = message->id,
+        .origin = message->origin,
+        .user = message->user_id,
+        .offset = message->position.offset,
+        .fresh = message->fresh,
+        .ts = message->ts,
+        .unconfirmed = message->unconfirmed,
+        .spread_ms = message->spread_ms,
+        .data = data ? data : "",
+    };
+    tell_all(context, &told);
     free(data);
 }
 
@@ -196,11 +170,7 @@ static size_t head_of(const uint8_t *data, size_t *ret_size)
 static void hear_frame(reader_t *reader, const uint8_t *payload, size_t size)
 {
     if (reader->session->encoding == FW_ENCODING_PROTOBUF) {
-        Freshwire__V1__ServerMessage *message =
-            freshwire__v1__server_message__unpack(NULL, size, payload);
-        assert_non_null(message);
-        hear_message(reader, message);
-        freshwire__v1__server_message__free_unpacked(message, NULL);
+        assert_true(browser_message_read((fw_bytes_t){payload, size}, hear_message, reader));
         return;
     }
     const char *text = (const char *)payload;

@@ -10,5 +10,6 @@ endforeach()
 foreach(topic encodings sse delays)
   fw_unit_test(gateway ${topic} fw::gateway fw_gateway_support)
 endforeach()
+target_sources(test_unit_gateway_encodings PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit/proto/browser_message.c)
 target_include_directories(test_unit_gateway_encodings PRIVATE
   $<TARGET_PROPERTY:fw_proto_generated,INTERFACE_INCLUDE_DIRECTORIES>)
