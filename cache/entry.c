@@ -324,9 +324,9 @@ static int decompress(fw_bytes_t data, size_t limit, fw_cache_entry_t *entry)
     return result;
 }
 
-int fw_cache_entry_decode(fw_bytes_t data, size_t payload_limit, fw_cache_entry_t *ret_entry)
+/* Reads everything before the flags. */
+static int read_head(fw_bytes_t data, reader_t *ret_reader, fw_cache_entry_t *ret_entry)
 {
-    assert(payload_limit <= FW_CACHE_PAYLOAD_SIZE_MAX);
     size_t known = data.size < MAGIC_SIZE ? data.size : MAGIC_SIZE;
     if (known > 0 && memcmp(data.data, entry_magic, known) != 0) {
         return -EPROTO;
@@ -334,12 +334,30 @@ int fw_cache_entry_decode(fw_bytes_t data, size_t payload_limit, fw_cache_entry_
     if (data.size < STAMPS_AT) {
         return -EBADMSG;
     }
-    reader_t reader = {data.data + FW_CACHE_HEADER_SIZE, data.data + data.size};
+    *ret_reader = (reader_t){data.data + FW_CACHE_HEADER_SIZE, data.data + data.size};
     ret_entry->memory = NULL;
+    ret_entry->payload = (fw_bytes_t){NULL, 0};
     memcpy(ret_entry->nonce, data.data + MAGIC_SIZE, FW_CACHE_NONCE_SIZE);
+    bool read = read_number(ret_reader, 8, &ret_entry->start_us);
+    return read && read_stamps(ret_reader, ret_entry) ? 0 : -EBADMSG;
+}
+
+int fw_cache_entry_peek(fw_bytes_t data, fw_cache_entry_t *ret_entry)
+{
+    reader_t reader;
+    return read_head(data, &reader, ret_entry);
+}
+
+int fw_cache_entry_decode(fw_bytes_t data, size_t payload_limit, fw_cache_entry_t *ret_entry)
+{
+    assert(payload_limit <= FW_CACHE_PAYLOAD_SIZE_MAX);
+    reader_t reader;
     uint64_t flags;
-    if (!read_number(&reader, 8, &ret_entry->start_us) || !read_stamps(&reader, ret_entry) ||
-        !read_number(&reader, 1, &flags)) {
+    int result = read_head(data, &reader, ret_entry);
+    if (result < 0) {
+        return result;
+    }
+    if (!read_number(&reader, 1, &flags)) {
         return -EBADMSG;
     }
     if (flags & ~(uint64_t)FLAG_ZLIB) {

@@ -84,6 +84,11 @@ uint64_t fw_cache_stamp_parse(fw_bytes_t text);
 int fw_cache_entry_decode(fw_bytes_t data, size_t payload_limit, fw_cache_entry_t *ret_entry)
     __attribute__((warn_unused_result));
 void fw_cache_entry_clear(fw_cache_entry_t *entry); /* NULL-safe */
+/* The same without the payload, which may be cut off: FW_CACHE_PEEK_SIZE bytes of an entry always
+ * reach. Tags borrow from data, and there is nothing to clear. 0, -EPROTO or -EBADMSG. */
+int fw_cache_entry_peek(fw_bytes_t data, fw_cache_entry_t *ret_entry)
+    __attribute__((warn_unused_result));
+enum { FW_CACHE_PEEK_SIZE = 64 + FW_CACHE_STAMPS_MAX * (FW_CACHE_TAG_SIZE_MAX + 16) };
 
 /* What a reader knows of the invalidation it must not miss; time_us 0 = nothing. */
 typedef struct {
