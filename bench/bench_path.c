@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bench/hubs.h"
+#include "bench/path_worker.h"
 #include "bench/peers.h"
 #include "broker/core.h"
 #include "broker/store_memory.h"
@@ -197,6 +198,10 @@ static void run_path(const char *path, size_t count)
         run_encode(count);
     else if (strcmp(path, "frames") == 0)
         run_frames(count);
+    else if (strcmp(path, "jobs") == 0)
+        bench_encode_jobs(count);
+    else if (strcmp(path, "worker") == 0)
+        bench_run_worker(count);
     else
         bench_fail(path);
 }
@@ -233,6 +238,8 @@ int main(int argc, char **argv)
         {"frames", "broker: encode event (in the two below)"},
         {"events", "gateway: event into the ring"},
         {"replays", "gateway: replayed event into the ring"},
+        {"jobs", "broker: encode job (in the one below)"},
+        {"worker", "worker: job of one key, answered"},
     };
     if (argc > 2) {
         run_path(argv[1], strtoul(argv[2], NULL, 10));

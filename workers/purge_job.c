@@ -117,14 +117,16 @@ static fw_purge_job_t *make(size_t texts, size_t stamps, size_t bytes, cursor_t 
 fw_purge_job_t *fw_purge_job_new(const fw_job_t *job, const char *name_space, int64_t received_us)
 {
     char prefix[FW_PURGE_NAME_SPACE_SIZE_MAX + 4];
-    int prefix_size = snprintf(prefix, sizeof(prefix), "%s:t:", name_space);
-    assert(prefix_size > 0 && (size_t)prefix_size < sizeof(prefix));
+    size_t prefix_size = strlen(name_space) + 3;
+    assert(prefix_size < sizeof(prefix));
+    memcpy(prefix, name_space, prefix_size - 3);
+    memcpy(prefix + prefix_size - 3, ":t:", 4);
     const fw_invalidate_t *from = &job->invalidate;
     bool flush = job->cache_action == FW_CACHE_FLUSH;
     size_t stamps = from->tags_count + flush;
     size_t texts = from->keys_count + stamps + from->patterns_count;
     size_t bytes = total_size(from->keys, from->keys_count, 1) +
-                   total_size(from->tags, from->tags_count, (size_t)prefix_size + 1) +
+                   total_size(from->tags, from->tags_count, prefix_size + 1) +
                    total_size(from->patterns, from->patterns_count, 1) +
                    (flush ? strlen(name_space) + EPOCH_EXTRA + 1 : 0);
     cursor_t cursor;

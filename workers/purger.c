@@ -125,17 +125,16 @@ static void count_decided(purger_t *self, int64_t now_us)
 
 static void settle(purger_t *self)
 {
-    int64_t answered = 0;
     int64_t now_us = fw_clock_us();
     fw_purge_job_t *job;
     count_decided(self, now_us);
     /* Draining cuts the test aid short: what is done is answered. */
     while ((job = fw_job_table_take_due(self->jobs, self->draining ? INT64_MAX : now_us))) {
-        answered += job->leases > 0;
+        /* Before the answer: whoever has it may look. */
+        fw_gauge_add(self->metrics->outstanding, job->leases > 0 ? -1 : 0);
         fw_job_answers_add(self->answers, &job);
     }
     fw_job_answers_flush(self->answers);
-    fw_gauge_add(self->metrics->outstanding, -answered);
 }
 
 /* Answers that had come from Redis have been looked at. */

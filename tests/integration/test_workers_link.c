@@ -56,7 +56,7 @@ static void a_job_above_the_capacity_is_turned_down_for_another_worker(void **st
 {
     fw_worker_world_t *world = *state;
     world->config.capacity = 2;
-    world->config.delay_ms = 300;
+    world->config.delay_ms = 1500; /* long enough for all three to arrive */
     fw_worker_world_start(world);
     for (uint64_t job_id = 1; job_id <= 3; job_id++) {
         fw_worker_world_send(world, job_id, "a", NULL, NULL);
@@ -119,7 +119,8 @@ static void a_silent_broker_is_left_and_another_socket_opened(void **state)
 static void jobs_of_a_broker_that_is_gone_are_not_answered_to_the_next(void **state)
 {
     fw_worker_world_t *world = *state;
-    world->config.delay_ms = 500;
+    enum { DELAY_MS = 2000 }; /* until then the other broker must have been noticed */
+    world->config.delay_ms = DELAY_MS;
     fw_worker_world_start(world);
     await_ready(world, true);
     fw_worker_world_send(world, 7, "a", NULL, NULL);
@@ -132,7 +133,7 @@ static void jobs_of_a_broker_that_is_gone_are_not_answered_to_the_next(void **st
     fw_job_broker_send_message(world->broker, &refusal);
     assert_true(fw_job_broker_wait_hello(world->broker, FW_PATIENCE_MS));
     fw_worker_world_await(world, world->series.jobs[FW_OUTCOME_ORPHAN], 1);
-    assert_false(fw_job_broker_serve(world->broker, 700));
+    assert_false(fw_job_broker_serve(world->broker, DELAY_MS + 200));
     /* The same number means another job now. */
     assert_true(fw_worker_world_do(world, 7, "b", "t", NULL).done);
     assert_int_equal(fw_gauge_value(world->series.outstanding), 0);
