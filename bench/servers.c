@@ -39,6 +39,8 @@ struct bench_server {
     zsock_t *publisher; /* freshwire: the fire-and-forget link */
     fw_codec_t *codec;
     char fire[128];
+    const char *const *rules;
+    size_t rules_count;
 };
 
 static void fail(const char *what)
@@ -142,7 +144,7 @@ static void run_bare(int listener, int bursts)
 
 /* --- freshwire */
 
-static void run_freshwire(int report, int life)
+static void run_freshwire(const bench_server_t *self, int report, int life)
 {
     char byte;
     fw_broker_config_t broker_config = fw_broker_defaults();
@@ -165,6 +167,10 @@ static void run_freshwire(int report, int life)
     gateway_config.publish_endpoint = "inproc://bench-publish";
     gateway_config.tokens.secret = BENCH_SECRET;
     gateway_config.sessions_max = SESSIONS_MAX;
+    gateway_config.sessions_per_user_max = SESSIONS_MAX; /* all are of one user */
+    gateway_config.accepts_per_second = 0;
+    gateway_config.channels = self->rules;
+    gateway_config.channels_count = self->rules_count;
     gateway_config.drain_delay_ms = 0;
     gateway_config.drain_window_ms = 0;
     if (fw_broker_start(&broker_config, metrics, health, &broker) < 0 ||
@@ -208,7 +214,7 @@ static void start_freshwire(bench_server_t *self)
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(report[0]);
         close(life[1]);
-        run_freshwire(report[1], life[0]);
+        run_freshwire(self, report[1], life[0]);
     }
     close(report[1]);
     close(life[0]);
@@ -229,6 +235,18 @@ bench_server_t *bench_server_start(bench_kind_t kind)
         start_bare(self);
     else
         start_freshwire(self);
+    return self;
+}
+
+bench_server_t *bench_server_start_ruled(const char *const *rules, size_t count)
+{
+    bench_server_t *self = calloc(1, sizeof *self);
+    if (!self)
+        fail("memory");
+    self->kind = BENCH_FRESHWIRE;
+    self->rules = rules;
+    self->rules_count = count;
+    start_freshwire(self);
     return self;
 }
 

@@ -16,6 +16,8 @@ typedef struct bench_server bench_server_t;
 
 /* Forks the server; call before any thread is made. */
 bench_server_t *bench_server_start(bench_kind_t kind);
+/* Freshwire, with rules of channels for its gateway (gateway.channels). */
+bench_server_t *bench_server_start_ruled(const char *const *rules, size_t count);
 int bench_server_port(const bench_server_t *self);
 /* Sends a burst of payloads of one channel, each at least 1 byte of JSON. target: index of the one
  * session of the bare server that gets it, or -1 for all. */

@@ -7,6 +7,7 @@
 #include "gateway/shard_tls.h"
 #include "gateway/shard_watch.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "runtime/alloc.h"
@@ -14,7 +15,9 @@
 
 enum {
     SLOW_TICK_MS = 1000,
-    AUDIT_SECONDS = 30, /* every channel's position is checked so often */
+    TRIM_SESSIONS = 1000, /* come or gone: memory is worth giving back */
+    TRIM_QUIET = 100,     /* in a second: no more are coming */
+    AUDIT_SECONDS = 30,   /* every channel's position is checked so often */
 };
 
 int64_t fw_shard_wall_s(void)
@@ -263,6 +266,18 @@ static void count_control(fw_shard_t *self)
     self->control_bytes = bytes;
 }
 
+/* What handshakes took is free again, but lies between what sessions keep: half as much as those,
+ * after many have come at once. */
+static void give_memory_back(fw_shard_t *self)
+{
+    bool quiet = self->churn - self->churn_before < TRIM_QUIET;
+    if (quiet && self->churn >= TRIM_SESSIONS) {
+        (void)malloc_trim(0);
+        self->churn = 0;
+    }
+    self->churn_before = self->churn;
+}
+
 void fw_shard_ticked(uv_timer_t *timer)
 {
     fw_shard_t *self = timer->data;
@@ -281,6 +296,7 @@ void fw_shard_ticked(uv_timer_t *timer)
     self->ticked_ms = now_ms;
     fw_shard_tls_tick(self);
     count_control(self);
+    give_memory_back(self);
     fw_hub_tick(self->hub, now_ms);
     fw_hub_audit(self->hub, AUDIT_SECONDS);
 }

@@ -58,7 +58,7 @@ struct fw_shard {
     fw_uplink_t *uplink;
     fw_random_t random;
     fw_entrance_t door;
-    fw_tls_t *tls; /* NULL = none */
+    fw_tls_t *tls;        /* NULL = none */
     fw_post_t *posts;     /* WAITING ones */
     uint32_t posts_count; /* all */
     uint32_t connections;
@@ -74,8 +74,10 @@ struct fw_shard {
     bool drained;
     bool aborted;
     bool stopping;
-    size_t control_bytes; /* of messages that wait for slow sessions, at the last slow tick */
-    uint64_t refused;     /* messages of clients; counted by the dialogue */
+    uint32_t churn;        /* sessions that came or went since memory was given back */
+    uint32_t churn_before; /* at the last slow tick */
+    size_t control_bytes;  /* of messages that wait for slow sessions, at the last slow tick */
+    uint64_t refused;      /* messages of clients; counted by the dialogue */
     uint64_t refused_reported;
     fw_hub_counts_t reported;
     uint32_t sessions_reported;

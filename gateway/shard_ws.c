@@ -67,11 +67,13 @@ static void add_session(fw_shard_t *self, fw_session_t *session)
     }
     session->number = self->sessions;
     self->all[self->sessions++] = session;
+    self->churn++;
 }
 
 static void remove_session(fw_shard_t *self, fw_session_t *session)
 {
     fw_session_t *last = self->all[--self->sessions];
+    self->churn++;
     last->number = session->number;
     self->all[last->number] = last;
 }
