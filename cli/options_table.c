@@ -55,6 +55,9 @@ static const fw_option_t table[] = {
          "Address of /healthz, /readyz and /metrics; port 0 takes a free one, empty is none. Never "
          "a public one."),
 
+    SECRETS("admin.keys", "Bearer keys for /v1/sessions on the admin port of a gateway; none: nobody "
+                          "may use it."),
+
     TEXT("broker.bind", "127.0.0.1",
          "Address that the broker's five ports are bound to; * is every address."),
     TEXT("broker.host", "127.0.0.1",

@@ -13,6 +13,9 @@
 #include "runtime/log.h"
 #include "runtime/zap.h"
 
+/* Between the admin port and the gateway of this process. */
+#define FW_SESSIONS_ENDPOINT "inproc://freshwire-sessions"
+
 struct fw_process {
     const fw_config_t *config;
     fw_roles_t roles;
@@ -114,7 +117,13 @@ static int start_admin(fw_process_t *self, fw_config_error_t *ret_error)
     const char *listen = fw_config_text(self->config, "admin.listen");
     if (!*listen)
         return 0;
-    int result = fw_admin_start(listen, self->metrics, self->health, &self->admin);
+    fw_admin_options_t options = {.routes_count = 0};
+    options.keys_count = fw_config_list(self->config, "admin.keys", &options.keys);
+    if (self->roles & FW_ROLE_GATEWAY)
+        options.routes[options.routes_count++] =
+            (fw_admin_route_t){"/v1/sessions", FW_SESSIONS_ENDPOINT};
+    int result =
+        fw_admin_start_with(listen, &options, self->metrics, self->health, &self->admin);
     return result == 0 ? 0 : fail(ret_error, result, "the admin port", listen, "see admin.listen");
 }
 
@@ -166,6 +175,8 @@ static int start_gateway(fw_process_t *self, fw_config_error_t *ret_error)
         return 0;
     fw_gateway_config_t gateway = fw_options_gateway(self->config, self->roles, &self->connect);
     gateway.security = self->security;
+    if (self->admin)
+        gateway.admin_endpoint = FW_SESSIONS_ENDPOINT;
     int result = fw_gateway_start(&gateway, self->metrics, self->health, &self->gateway);
     return result == 0
                ? 0

@@ -28,6 +28,7 @@ typedef struct {
     fw_post_t *post;       /* the publish under way */
     char *farewell;        /* answer to be sent when the request's body has been read */
     size_t farewell_size;
+    char *reason; /* of the close, when others gave it */
 } fw_request_t;
 
 /* A message that comes in pieces. */
@@ -46,7 +47,7 @@ typedef struct {
     fw_request_t *request;    /* NULL when there is nothing of it */
     fw_assembly_t *assembly;  /* NULL when no message is under way */
     char *room;               /* of the path, until the session has greeted */
-    const char *close_reason; /* static */
+    const char *close_reason; /* static, or of the request */
     fw_guest_t *guest;        /* the deadline of its request; NULL when there is none */
     fw_close_t broken;        /* the rule of the wire that its client broke */
     fw_frame_check_t check;   /* where its client is in its frames */

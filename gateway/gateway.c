@@ -16,6 +16,7 @@
 
 #include "gateway/address.h"
 #include "gateway/delays.h"
+#include "gateway/desk.h"
 #include "gateway/jwks.h"
 #include "gateway/limits.h"
 #include "gateway/listener.h"
@@ -49,6 +50,9 @@ struct fw_gateway {
     uint32_t shards_count; /* running */
     fw_token_rules_t *token_rules;
     fw_jwks_args_t jwks_args;
+    fw_desk_args_t desk_args;
+    char desk_endpoint[64]; /* where shards reach it; "" = there is none */
+    fw_actor_t *desk;
     fw_actor_t *jwks; /* NULL = no key set is fetched */
     int port;
     int abort_fd;
@@ -80,6 +84,7 @@ fw_gateway_config_t fw_gateway_defaults(void)
                 .jwks_timeout_ms = 3000,
             },
         .anonymous = true,
+        .admin_endpoint = "",
         .tls_certificate = "",
         .tls_key = "",
         .accepts_per_second = 2000,
@@ -123,7 +128,7 @@ static int check(const fw_gateway_config_t *config)
     bool door = config->tls_certificate && config->tls_key && config->half_open_max >= 1 &&
                 config->half_open_max <= FW_CONNECTIONS_SPARE &&
                 config->accepts_per_second <= FW_ACCEPTS_PER_SECOND_MAX && config->request_ms > 0 &&
-                config->body_ms > 0;
+                config->body_ms > 0 && config->admin_endpoint;
     for (size_t i = 0; i < config->trusted_proxies_count; i++) {
         fw_address_range_t range;
         door = door && fw_address_range_parse(fw_text(config->trusted_proxies[i]), &range) == 0;
@@ -185,6 +190,7 @@ static void stop_shards(fw_gateway_t *self)
     }
     self->shards_count = 0;
     fw_actor_stop(&self->jwks);
+    fw_actor_stop(&self->desk);
     fw_token_rules_destroy(&self->token_rules);
     close_fd(&self->abort_fd);
     close_fd(&self->drained_fd);
@@ -207,6 +213,7 @@ static int start_shard(fw_gateway_t *self, uint32_t number, fw_metrics_t *metric
         .sessions_max = sessions_max,
         .token_rules = self->token_rules,
         .jwks_endpoint = self->jwks_args.endpoint,
+        .desk_endpoint = self->desk_endpoint,
         .metrics = metrics,
         .pulse = fw_health_pulse(self->health, fw_shard_names[number].actor),
         .linked = fw_health_condition(self->health, fw_shard_names[number].condition),
@@ -231,6 +238,25 @@ static int make_token_rules(fw_gateway_t *self)
 }
 
 /* Who fetches the key set, if there is one to fetch. */
+/* Before the shards, which tell it that they are there. */
+static int start_desk(fw_gateway_t *self, fw_metrics_t *metrics)
+{
+    uint64_t number;
+    if (!*self->config.admin_endpoint)
+        return 0;
+    fw_random_bytes(&number, sizeof number);
+    (void)snprintf(self->desk_endpoint, sizeof self->desk_endpoint,
+                   "inproc://freshwire-desk-%016" PRIx64, number);
+    self->desk_args = (fw_desk_args_t){
+        .admin_endpoint = self->config.admin_endpoint,
+        .shards_endpoint = self->desk_endpoint,
+        .shards = self->config.shards,
+        .metrics = metrics,
+        .pulse = fw_health_pulse(self->health, "desk"),
+    };
+    return fw_actor_start("desk", fw_desk_run, &self->desk_args, &self->desk);
+}
+
 static int start_jwks(fw_gateway_t *self, fw_metrics_t *metrics)
 {
     uint64_t number;
@@ -275,6 +301,8 @@ int fw_gateway_start(const fw_gateway_config_t *config, fw_metrics_t *metrics, f
         result = make_token_rules(self);
     if (result == 0)
         result = start_jwks(self, metrics);
+    if (result == 0)
+        result = start_desk(self, metrics);
     uint32_t sessions_max = fit_descriptors(config);
     for (uint32_t i = 0; result == 0 && i < config->shards; i++)
         result = start_shard(self, i, metrics, sessions_max);

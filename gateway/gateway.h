@@ -59,6 +59,7 @@ typedef struct {
     bool client_publish_keep;           /* keep:true is allowed */
     const char *const *client_publish_types; /* patterns; none = every type */
     size_t client_publish_types_count;
+    const char *admin_endpoint; /* inproc: answers /v1/sessions of the admin port; "" = does not */
     const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
 } fw_gateway_config_t;
 

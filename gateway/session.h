@@ -57,6 +57,7 @@ struct fw_session {
     uint32_t control_size;
     uint32_t control_capacity;
     fw_wheel_node_t timer;
+    fw_session_t *next_of_user; /* see users.h */
     uint64_t id;
     uint32_t number;       /* the shard's: place in its list of sessions */
     fw_bucket_t messages;  /* inbound rate */
@@ -75,6 +76,7 @@ struct fw_session {
     bool heard : 1;   /* something came since the last ping */
     bool expired : 1; /* its token has; it was told, and has a grace period */
     bool renewed : 1; /* its claims were replaced: the shard sets the timer anew */
+    bool indexed : 1; /* in the chain of its user */
     bool overfull : 1; /* FW_CONTROL_BYTES_MAX was passed: close it as slow */
 };
 

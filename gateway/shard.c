@@ -4,6 +4,7 @@
 #include "gateway/shard_auth.h"
 #include "gateway/shard_internal.h"
 #include "gateway/shard_rooms.h"
+#include "gateway/shard_sessions.h"
 #include "gateway/shard_tls.h"
 #include "gateway/shard_watch.h"
 
@@ -347,7 +348,8 @@ void fw_shard_prepared(uv_prepare_t *prepare)
     fw_shard_t *self = prepare->data;
     int64_t now_ms = fw_clock_ms();
     fw_shard_auth_turn(self);
-    bool more = fw_uplink_turn(self->uplink, now_ms);
+    bool more = fw_shard_sessions_turn(self);
+    more = fw_uplink_turn(self->uplink, now_ms) || more;
     if (self->delays)
         pace(self, now_ms);
     flush(self);

@@ -18,6 +18,7 @@ typedef struct {
     uint32_t sessions_max;
     const fw_token_rules_t *token_rules;
     const char *jwks_endpoint; /* of the actor that fetches keys; "" = none does */
+    const char *desk_endpoint; /* "" = there is none */
     fw_metrics_t *metrics;
     fw_pulse_t *pulse;
     fw_condition_t *linked; /* the links to the broker are up */

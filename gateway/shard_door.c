@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "gateway/shard_internal.h"
+#include "gateway/shard_sessions.h"
 #include "gateway/shard_visitor.h"
 #include "gateway/shard_watch.h"
 #include "runtime/alloc.h"
@@ -235,6 +236,7 @@ fw_close_t fw_door_known(fw_shard_t *self, fw_connection_t *connection)
 {
     uint32_t limit = self->config->sessions_per_user_max;
     fw_text_t user = fw_session_user(connection->session);
+    fw_shard_sessions_known(self, connection->session);
     if (limit == 0 || connection->user_counted || user.size == 0)
         return FW_CLOSE_NOT;
     fw_tally_key_t key = fw_tally_text(self->door.users, user);

@@ -214,6 +214,7 @@ void fw_http_closed(fw_shard_t *self, fw_connection_t *connection)
         destroy_post(self, request->post);
     fw_ws_forget_arrival(connection);
     free(request->farewell);
+    free(request->reason);
     free(request);
     connection->request = NULL;
 }

@@ -47,6 +47,7 @@ struct fw_shard {
     fw_hub_t *hub;
     fw_auth_t *auth;
     struct fw_shard_rooms *rooms; /* see shard_rooms.h */
+    struct fw_shard_sessions *sessions_api; /* see shard_sessions.h */
     const fw_token_rules_t *token_rules;
     zsock_t *jwks; /* to the actor that fetches keys; NULL = none does */
     fw_wakeup_t *jwks_wakeup;

@@ -8,6 +8,7 @@
 
 #include "gateway/shard_auth.h"
 #include "gateway/shard_rooms.h"
+#include "gateway/shard_sessions.h"
 #include "gateway/shard_tls.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
@@ -107,6 +108,7 @@ static int start_uplink(fw_shard_t *self, int64_t now_ms)
         .loop = &self->loop,
         .hub = self->hub,
         .rooms = fw_shard_rooms_of(self),
+        .commands = fw_shard_sessions_commands(self),
         .metrics = &self->metrics,
         .published = fw_http_published,
         .published_context = self,
@@ -190,6 +192,7 @@ static void tear_down(fw_shard_t *self)
     close_handle((uv_handle_t *)&self->pacer);
     close_handle((uv_handle_t *)&self->prepare);
     close_handle((uv_handle_t *)&self->idle);
+    fw_shard_sessions_close(self);
     fw_uplink_destroy(&self->uplink);
     int plugs[PLUGS];
     if (self->lws)
@@ -216,6 +219,7 @@ static void tear_down(fw_shard_t *self)
     fw_shard_tls_close(self);
     fw_hub_destroy(&self->hub);
     fw_shard_rooms_end(self);
+    fw_shard_sessions_end(self);
     fw_delays_destroy(&self->delays);
     fw_shard_auth_end(self);
     fw_wheel_destroy(&self->wheel);
@@ -241,7 +245,9 @@ void fw_shard_run(zsock_t *pipe, void *args)
         return;
     }
     build(self, now_ms);
-    result = create_context(self);
+    result = fw_shard_sessions_begin(self);
+    if (result == 0)
+        result = create_context(self);
     if (result == 0)
         result = fw_shard_auth_begin(self);
     if (result == 0)

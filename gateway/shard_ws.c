@@ -5,6 +5,7 @@
 
 #include "gateway/shard_auth.h"
 #include "gateway/shard_rooms.h"
+#include "gateway/shard_sessions.h"
 #include "proto/utf8.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
@@ -288,6 +289,7 @@ void fw_ws_end(fw_shard_t *self, fw_connection_t *connection, int how)
     session->phase = FW_PHASE_NONE;
     fw_counter_add(fw_gateway_metrics_disconnect(&self->metrics, how), 1);
     fw_shard_rooms_part(self, session);
+    fw_shard_sessions_part(self, session);
     fw_hub_part(self->hub, session, fw_clock_ms());
     fw_door_leave(self, connection);
     remove_session(self, session);
