@@ -227,12 +227,8 @@ static fw_core_t *make_core(fw_broker_loop_t *self)
         .channels_max = config->channels_max,
         .seed = seeds[1],
     };
-    fw_core_output_t output = {self,
-                               fw_broker_acknowledge,
-                               fw_broker_send_job,
-                               fw_broker_deliver,
-                               fw_broker_alarm,
-                               fw_broker_purged};
+    fw_core_output_t output = {self, fw_broker_acknowledge, fw_broker_send_job, fw_broker_deliver,
+                               fw_broker_alarm, fw_broker_purged};
     return fw_core_new(&options, &output, make_store, &store, self->registry, self->now_us);
 }
 
@@ -464,17 +460,11 @@ static void do_due(fw_broker_loop_t *self, schedule_t *schedule)
 static long wait_ms(const fw_broker_loop_t *self, const schedule_t *schedule)
 {
     int64_t next_us = fw_core_next_us(self->core);
-    int64_t gaps_us = fw_fire_gaps_next_us(self->fire_gaps);
-    int64_t answer_us = fw_broker_next_answer_us(self);
-    int64_t rooms_us = fw_broker_rooms_next_us(self);
-    if (schedule->beacon_us < next_us)
-        next_us = schedule->beacon_us;
-    if (gaps_us < next_us)
-        next_us = gaps_us;
-    if (answer_us < next_us)
-        next_us = answer_us;
-    if (rooms_us < next_us)
-        next_us = rooms_us;
+    const int64_t others_us[] = {schedule->beacon_us, fw_fire_gaps_next_us(self->fire_gaps),
+                                 fw_broker_next_answer_us(self), fw_broker_rooms_next_us(self)};
+    for (size_t i = 0; i < sizeof others_us / sizeof *others_us; i++)
+        if (others_us[i] < next_us)
+            next_us = others_us[i];
     int64_t wait = (next_us - fw_clock_us() + 999) / 1000;
     if (wait < 0)
         return 0;

@@ -394,12 +394,7 @@ static void take_control(fake_broker_t *self, const fw_peer_t *peer, fw_bytes_t 
         positions(self, peer, &message.positions_request);
     } else if (message.kind == FW_MESSAGE_REPLAY_REQUEST) {
         replay(self, peer, &message.replay_request);
-    } else if (message.kind == FW_MESSAGE_PRESENCE_REPORT) {
-        /* Nobody is told: presence has its own tests. */
-        fw_message_t ack = {.kind = FW_MESSAGE_PRESENCE_ACK,
-                            .presence_ack = {.number = message.presence_report.number}};
-        answer(self, self->control, peer, FW_LINK_GATEWAY_DOWN, &ack);
-    } else {
+    } else if (message.kind != FW_MESSAGE_PRESENCE_REPORT) { /* that has tests of its own */
         assert(message.kind == FW_MESSAGE_GOODBYE);
         self->counts.goodbyes++;
     }

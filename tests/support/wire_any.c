@@ -155,6 +155,22 @@ static bool dones_equal(const void *left, const void *right)
            SAME_LIST(stamps_equal, stamps, stamps_count);
 }
 
+static bool rooms_messages_equal(const fw_message_t *a, const fw_message_t *b)
+{
+    if (a->kind == FW_MESSAGE_PRESENCE_REPORT)
+        return SAME(presence_report.number) && SAME(presence_report.begin) &&
+               SAME(presence_report.complete) &&
+               SAME_LIST(rooms_equal, presence_report.rooms, presence_report.rooms_count);
+    if (a->kind == FW_MESSAGE_PRESENCE_ACK)
+        return SAME(presence_ack.number) && SAME(presence_ack.again);
+    if (a->kind == FW_MESSAGE_PRESENCE_REQUEST)
+        return SAME(presence_request.request_id) &&
+               SAME_LIST(room_versions_equal, presence_request.rooms, presence_request.rooms_count);
+    if (a->kind == FW_MESSAGE_PRESENCE_REPLY)
+        return presence_replies_equal(&a->presence_reply, &b->presence_reply);
+    return SAME_TEXT(client_note.channel) && SAME_BYTES(client_note.publication);
+}
+
 static bool messages_equal(const fw_message_t *a, const fw_message_t *b)
 {
     if (!SAME(kind))
@@ -213,18 +229,11 @@ static bool messages_equal(const fw_message_t *a, const fw_message_t *b)
     case FW_MESSAGE_FIRE_MISSING:
         return missing_equal(&a->fire_missing, &b->fire_missing);
     case FW_MESSAGE_PRESENCE_REPORT:
-        return SAME(presence_report.number) && SAME(presence_report.begin) &&
-               SAME(presence_report.complete) &&
-               SAME_LIST(rooms_equal, presence_report.rooms, presence_report.rooms_count);
     case FW_MESSAGE_PRESENCE_ACK:
-        return SAME(presence_ack.number) && SAME(presence_ack.again);
     case FW_MESSAGE_PRESENCE_REQUEST:
-        return SAME(presence_request.request_id) &&
-               SAME_LIST(room_versions_equal, presence_request.rooms, presence_request.rooms_count);
     case FW_MESSAGE_PRESENCE_REPLY:
-        return presence_replies_equal(&a->presence_reply, &b->presence_reply);
     case FW_MESSAGE_CLIENT_NOTE:
-        return SAME_TEXT(client_note.channel) && SAME_BYTES(client_note.publication);
+        return rooms_messages_equal(a, b);
     case FW_MESSAGE_SESSION_COMMAND:
         return commands_equal(&a->session_command, &b->session_command);
     case FW_MESSAGE_SESSION_DONE:
