@@ -15,6 +15,7 @@ typedef enum {
     FW_CLOSE_NO_PONG = 4003,
     FW_CLOSE_TOKEN_EXPIRED = 4100,
     FW_CLOSE_TOKEN_REFUSED = 4101, /* or missing */
+    FW_CLOSE_KEY_UNKNOWN = 4201,   /* of the token; it may be known soon */
     FW_CLOSE_TOO_MANY = 4290,
     FW_CLOSE_BAD_REQUEST = 4400,
     FW_CLOSE_FORBIDDEN = 4403,

@@ -22,6 +22,9 @@ static fw_close_t verify(const fw_dialogue_t *self, const fw_session_t *session,
         self->judged(self->judged_context, door, result);
     if (result == -EKEYEXPIRED)
         return close_with(FW_CLOSE_TOKEN_EXPIRED, reason);
+    /* Not 4101: a client never brings a token again that was refused. */
+    if (result == -ENOKEY)
+        return close_with(FW_CLOSE_KEY_UNKNOWN, reason);
     if (result != 0)
         return close_with(FW_CLOSE_TOKEN_REFUSED, reason);
     if (session->claims && !fw_text_equal(fw_session_user(session), fw_claims_user(claims))) {
@@ -116,6 +119,7 @@ fw_close_t fw_dialogue_refresh(const fw_dialogue_t *self, fw_session_t *session,
             .request_id = message->request_id,
             .code = refused.code,
             .reason = refused.reason,
+            .temporary = refused.code == FW_CLOSE_KEY_UNKNOWN,
             .channel = FW_TEXT_NONE,
         };
         fw_dialogue_refuse(self, session, &error);

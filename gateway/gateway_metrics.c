@@ -13,9 +13,9 @@ static const struct {
     {FW_CLOSE_BAD_TEXT, "code=\"1007\""},      {FW_CLOSE_TOO_BIG, "code=\"1009\""},
     {FW_CLOSE_DRAINING, "code=\"4000\""},      {FW_CLOSE_SLOW, "code=\"4001\""},
     {FW_CLOSE_NO_PONG, "code=\"4003\""},       {FW_CLOSE_TOKEN_EXPIRED, "code=\"4100\""},
-    {FW_CLOSE_TOKEN_REFUSED, "code=\"4101\""}, {FW_CLOSE_TOO_MANY, "code=\"4290\""},
-    {FW_CLOSE_BAD_REQUEST, "code=\"4400\""},   {FW_CLOSE_FORBIDDEN, "code=\"4403\""},
-    {FW_CLOSE_NO_PROTOCOL, "code=\"4406\""},
+    {FW_CLOSE_TOKEN_REFUSED, "code=\"4101\""}, {FW_CLOSE_KEY_UNKNOWN, "code=\"4201\""},
+    {FW_CLOSE_TOO_MANY, "code=\"4290\""},      {FW_CLOSE_BAD_REQUEST, "code=\"4400\""},
+    {FW_CLOSE_FORBIDDEN, "code=\"4403\""},     {FW_CLOSE_NO_PROTOCOL, "code=\"4406\""},
 };
 
 static const char *const refusals[FW_REFUSED_COUNT] = {

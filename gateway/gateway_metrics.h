@@ -44,7 +44,7 @@ enum { FW_TOKEN_RESULTS = FW_TOKEN_REFUSED + 1 };
 /* How an HTTP publish ended; the label is its status. */
 enum { FW_PUBLISH_STATUSES = 12 };
 
-enum { FW_DISCONNECTS = 15 };
+enum { FW_DISCONNECTS = 16 };
 
 typedef struct {
     fw_histogram_t *delivery; /* uplink to socket */

@@ -153,7 +153,10 @@ static fw_close_t append(const fw_shard_t *self, fw_connection_t *connection, co
 
 static void forget_message(fw_connection_t *connection)
 {
-    free(connection->assembly);
+    fw_assembly_t *assembly = connection->assembly;
+    if (assembly)
+        explicit_bzero(assembly->bytes, assembly->size); /* it may hold a token */
+    free(assembly);
     connection->assembly = NULL;
 }
 

@@ -75,6 +75,35 @@ static void a_token_that_cannot_be_looked_at_is_refused(void **state)
     stage_end(&stage);
 }
 
+static void a_token_whose_key_may_come_is_told_to_wait(void **state)
+{
+    (void)state;
+    signer_t *signer = signer_new(FW_KEY_EDDSA, "next", 0);
+    char *token = signer_token(signer, "{\"sub\":\"alice\"}");
+    stage_t stage = stage_new();
+    const fw_auth_policy_t awaiting = {.leeway_s = 5, .awaits = true};
+    fw_auth_set_policy(stage.auth, &awaiting);
+    fw_opening_t opening = {.route = fw_route_parse(FW_TEXT_NONE, FW_TEXT("/ws")),
+                            .subprotocol = FW_SUBPROTOCOL_OURS,
+                            .door = FW_DOOR_HEADER,
+                            .token = fw_text(token),
+                            .origin = FW_TEXT_NONE};
+    stage.session = scene_session(&stage.scene);
+    fw_close_t result = fw_dialogue_open(&stage.dialogue, stage.session, &opening, 0, WALL);
+    assert_int_equal(result.code, FW_CLOSE_KEY_UNKNOWN);
+    scene_leave(&stage.scene, &stage.session);
+    assert_int_equal(open_with(&stage, "/ws", FW_SUBPROTOCOL_NONE, "{\"sub\":\"alice\"}").code,
+                     FW_CLOSE_NONE);
+    (void)sent(&stage);
+    char text[1024];
+    (void)snprintf(text, sizeof text, "{\"type\":\"fw.refresh\",\"token\":\"%s\"}", token);
+    assert_int_equal(say(&stage, text).code, FW_CLOSE_NONE);
+    assert_non_null(strstr(sent(&stage), "\"code\":4201,"));
+    free(token);
+    stage_end(&stage);
+    signer_destroy(&signer);
+}
+
 static void an_anonymous_session_does_not_become_somebody(void **state)
 {
     (void)state;
@@ -153,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_is_not_replaced_by_one_that_is_refused),
         cmocka_unit_test(a_token_that_cannot_be_looked_at_is_refused),
+        cmocka_unit_test(a_token_whose_key_may_come_is_told_to_wait),
         cmocka_unit_test(an_anonymous_session_does_not_become_somebody),
         cmocka_unit_test(a_new_token_takes_the_place_of_the_old_one),
         cmocka_unit_test(tokens_that_come_too_fast_end_the_session),

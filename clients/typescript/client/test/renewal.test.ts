@@ -146,6 +146,18 @@ describe("a token that expires on a live connection", () => {
     expect(client.status).toMatchObject({ state: "live", userId: "u1" });
   });
 
+  it("whose key is not known yet is brought again, at the door and inside", async () => {
+    const { client, server, clock } = harness({ getToken: () => "u1.1" });
+    client.connect();
+    await clock.advance(10);
+    server.close(4201, "its key is not known here, yet");
+    await clock.advance(10);
+    expect(client.status).toMatchObject({ state: "reconnecting", error: { code: 4201 } });
+    await clock.advance(7_000);
+    expect(client.status.state).toBe("live");
+    expect(server.hellos.map(({ token }) => token)).toEqual(["u1.1", "u1.1"]);
+  });
+
   it("stops the client when there is no user any more", async () => {
     let signedIn = true;
     const { client, clock } = harness(
