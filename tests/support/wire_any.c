@@ -155,6 +155,12 @@ static bool dones_equal(const void *left, const void *right)
            SAME_LIST(stamps_equal, stamps, stamps_count);
 }
 
+static bool positions_replies_equal(const fw_positions_reply_t *a, const fw_positions_reply_t *b)
+{
+    return SAME(request_id) && SAME_LIST(channel_positions_equal, positions, positions_count) &&
+           SAME(unconfirmed);
+}
+
 static bool rooms_messages_equal(const fw_message_t *a, const fw_message_t *b)
 {
     if (a->kind == FW_MESSAGE_PRESENCE_REPORT)
@@ -209,10 +215,7 @@ static bool messages_equal(const fw_message_t *a, const fw_message_t *b)
         return SAME(positions_request.request_id) &&
                SAME_LIST(texts_equal, positions_request.channels, positions_request.channels_count);
     case FW_MESSAGE_POSITIONS_REPLY:
-        return SAME(positions_reply.request_id) &&
-               SAME_LIST(channel_positions_equal, positions_reply.positions,
-                         positions_reply.positions_count) &&
-               SAME(positions_reply.unconfirmed);
+        return positions_replies_equal(&a->positions_reply, &b->positions_reply);
     case FW_MESSAGE_REPLAY_REQUEST:
         return SAME(replay_request.request_id) && SAME_TEXT(replay_request.channel) &&
                positions_equal(a->replay_request.since, b->replay_request.since) &&
