@@ -95,7 +95,7 @@ static void clear(stream_t *stream)
 /* What a close code is before the stream has begun. */
 static unsigned status_of(fw_close_code_t code)
 {
-    if (code < FW_CLOSE_TOKEN_EXPIRED)
+    if (code < FW_CLOSE_TOKEN_EXPIRED || code == FW_CLOSE_KEY_UNKNOWN)
         return 503;
     if (code < FW_CLOSE_TOO_MANY)
         return 401;

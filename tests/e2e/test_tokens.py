@@ -16,6 +16,7 @@ from websockets.exceptions import InvalidStatusCode
 from conftest import SECRET
 from stack import Daemon, Session, SessionClosed, make_token, wait_for
 from stack.authority import Signer, claims, encode, key_set, unsigned
+from stack.stream import EventStream, Refused
 
 DOORS = ["hello", "header", "cookie", "query", "refresh"]
 ORIGIN = "https://app.example"
@@ -155,6 +156,33 @@ def test_a_good_token_opens_every_door(world: World, kind: str, door: str) -> No
     with world.enter(door, GOOD[kind](world)) as session:
         assert session.welcome["user_id"] == "alice"
         assert {at["channel"] for at in session.welcome["subscriptions"]} == {"broadcast", "user:alice"}
+
+
+def stream(world: World, door: str, token: str) -> EventStream:
+    """A stream of events with this token."""
+    url = world.gateway.gateway + "/sse"
+    if door == "header":
+        return EventStream(url, headers={"Authorization": f"Bearer {token}"})
+    if door == "query":
+        return EventStream(f"{url}?token={token}")
+    return EventStream(url, headers={"Cookie": f"session={token}", "Sec-Fetch-Site": "same-origin"})
+
+
+@pytest.mark.parametrize("door", ["header", "query", "cookie"])
+def test_streams_have_the_same_doors(world: World, door: str) -> None:
+    for kind, (_, make) in BAD.items():
+        with pytest.raises(Refused) as refused:
+            stream(world, door, make(world))
+        assert refused.value.status == 401, kind
+    for make in GOOD.values():
+        opened = stream(world, door, make(world))
+        assert opened.events[0]["user_id"] == "alice"
+        opened.close()
+    foreign = {"Cookie": f"session={world.good()}"}
+    for headers in ({}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}):
+        with pytest.raises(Refused) as refused:
+            EventStream(world.gateway.gateway + "/sse", headers={**foreign, **headers})
+        assert refused.value.status == 401
 
 
 def test_nobody_else_comes_in(world: World) -> None:
