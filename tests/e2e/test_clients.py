@@ -253,6 +253,7 @@ def test_4001_is_for_who_does_not_read(start: Callable[..., Daemon]) -> None:
         assert done.returncode == 0, done.stderr
         wait_for(lambda: own.metrics().value("freshwire_disconnects_total", code="4001") == 1, "it is given up")
         # Whoever reads soon after still learns why.
+        slow._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         assert slow.read_close() in (4001, None)
 
 

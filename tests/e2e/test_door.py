@@ -5,9 +5,11 @@ Whatever happens to one, another one is served."""
 from __future__ import annotations
 
 import json
+import resource
 import socket
 import struct
 import time
+from pathlib import Path
 from typing import Callable, Iterator
 
 import pytest
@@ -244,3 +246,39 @@ def test_addresses_and_tokens_are_in_no_log(start: Start) -> None:
         assert close_code(client, "/ws?token=junk.junk.junk") == 4101
     log = daemon.stderr()
     assert token not in log and "junk.junk" not in log and "203.0.113.77" not in log
+
+
+# What libwebsockets needs (docs/decisions/0023)
+
+
+def soft_limit(daemon: Daemon) -> int:
+    limits = Path(f"/proc/{daemon.process.pid}/limits").read_text()
+    return int(next(line for line in limits.splitlines() if line.startswith("Max open files")).split()[3])
+
+
+def test_the_limit_of_descriptors_fits_the_sessions(start: Start) -> None:
+    """libwebsockets goes through the whole table, sized by this limit, at every close."""
+    small = start_all(start, "--gateway-sessions-max", "100")
+    large = start_all(start, "--gateway-sessions-max", "2000", "--gateway-shards", "2")
+    assert soft_limit(large) - soft_limit(small) > 2 * 2000 - 100
+    assert soft_limit(large) < 20000
+    many = start_all(start, "--gateway-sessions-max", "1000000")
+    assert soft_limit(many) == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert many.log("too few file descriptors, sessions are limited")
+    with RawSocket(many.gateway) as client:
+        welcomed(client)
+
+
+def test_nothing_is_compressed(start: Start) -> None:
+    """permessage-deflate costs 96 KiB a session with this library."""
+    daemon = start_all(start)
+    with RawSocket(daemon.gateway) as client:
+        client.send(
+            b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+        )
+        status, headers, _ = client.read_answer()
+        assert status == 101 and "sec-websocket-extensions" not in headers
+        got = client.read_frame()
+        assert got and json.loads(got[1])["type"] == "fw.welcome"
