@@ -156,15 +156,15 @@ static void run_instant_worker(server_t *server)
         }
         if (fw_codec_decode(in, FW_LINK_WORKER_DOWN, fw_socket_bytes(&frame), &message, &refusal))
             continue;
-        if (message.kind == FW_MESSAGE_JOB)
-            message.jobs = (fw_jobs_t){&(fw_job_t){.job_id = message.job.job_id}, 1};
-        else if (message.kind != FW_MESSAGE_JOBS)
+        if (message.kind != FW_MESSAGE_JOB && message.kind != FW_MESSAGE_JOBS)
             continue;
+        fw_jobs_t jobs = {&message.job, 1};
+        if (message.kind == FW_MESSAGE_JOBS)
+            jobs = message.jobs;
         fw_job_done_t done[FW_JOBS_MAX];
-        for (size_t i = 0; i < message.jobs.count; i++)
-            done[i] = (fw_job_done_t){.job_id = message.jobs.jobs[i].job_id, .redis_time = time};
-        fw_message_t answer = {.kind = FW_MESSAGE_JOBS_DONE,
-                               .jobs_done = {done, message.jobs.count}};
+        for (size_t i = 0; i < jobs.count; i++)
+            done[i] = (fw_job_done_t){.job_id = jobs.jobs[i].job_id, .redis_time = time};
+        fw_message_t answer = {.kind = FW_MESSAGE_JOBS_DONE, .jobs_done = {done, jobs.count}};
         bench_must(fw_socket_send(socket, fw_codec_encode(out, FW_LINK_WORKER_UP, &answer)));
     }
 }
