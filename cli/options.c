@@ -198,6 +198,8 @@ fw_gateway_config_t fw_options_gateway(const fw_config_t *config, fw_roles_t rol
         .drain_delay_ms = drain_ms(config, roles, "gateway.drain_delay"),
         .drain_window_ms = drain_ms(config, roles, "gateway.drain_window"),
         .reconnect_window_ms = number32(config, "gateway.reconnect_window"),
+        .reconnects_per_second = number32(config, "gateway.reconnects_per_second"),
+        .connection_age_max_ms = fw_config_number(config, "gateway.connection_age_max"),
     };
     gateway.publish_keys_count =
         fw_config_list(config, "gateway.publish_keys", &gateway.publish_keys);

@@ -270,6 +270,13 @@ static const fw_option_t table[] = {
              "'freshwire all' unless set."),
     DURATION("gateway.reconnect_window", "2s", 0, 10 * MINUTE,
              "Clients wait a random part of it before they reconnect."),
+    NUMBER(
+        "gateway.reconnects_per_second", "500", 1, 1000000,
+        "New sessions a second that the other replicas can take; a drain tells clients to spread "
+        "over as long as that needs, at most a minute."),
+    DURATION("gateway.connection_age_max", "0", 0, INT64_C(30) * 24 * HOUR,
+             "Sessions are asked to reconnect in the last fifth of this age, so that they spread "
+             "over new replicas; 0: never."),
 };
 
 const fw_option_t *fw_options(size_t *ret_count)

@@ -243,14 +243,72 @@ void fw_process_addresses(const fw_process_t *self, fw_addresses_t *ret_addresse
     fw_address_endpoint(endpoints.control, ret_addresses->control);
 }
 
+/* Of the gateway's. What begins with one of these names is read anew. */
+static const char *const reloaded[] = {
+    "gateway.jwt.secret",
+    "gateway.jwt.previous_secret",
+    "gateway.jwt.keys",
+    "gateway.jwt.audiences",
+    "gateway.jwt.issuers",
+    "gateway.jwt.leeway",
+    "gateway.jwt.grace",
+    "gateway.jwt.cookie",
+    "gateway.publish_keys",
+    "gateway.origins",
+    "gateway.anonymous",
+    "gateway.channels_per_session_max",
+    "gateway.message_bytes_max",
+    "gateway.control_bytes_max",
+    "gateway.hello_timeout",
+    "gateway.ping_interval",
+    "gateway.pong_timeout",
+    "gateway.drain_delay",
+    "gateway.drain_window",
+    "gateway.reconnect_window",
+    "gateway.reconnects_per_second",
+    "gateway.connection_age_max",
+    "gateway.accepts_per_second",
+    "gateway.half_open_max",
+    "gateway.sessions_per_user_max",
+    "gateway.sessions_per_address_max",
+    "gateway.request_timeout",
+    "gateway.body_timeout",
+    "gateway.client_publish.",
+};
+
 bool fw_process_reloads(const fw_process_t *self, const char *path)
 {
-    return self->zap && strcmp(path, "security.peers") == 0;
+    if (self->zap && strcmp(path, "security.peers") == 0)
+        return true;
+    for (size_t i = 0; self->gateway && i < sizeof reloaded / sizeof *reloaded; i++) {
+        size_t size = strlen(reloaded[i]);
+        if (strncmp(path, reloaded[i], size) == 0 &&
+            (path[size] == 0 || reloaded[i][size - 1] == '.'))
+            return true;
+    }
+    return false;
+}
+
+static int reload_gateway(fw_process_t *self, const fw_config_t *config,
+                          fw_config_error_t *ret_error)
+{
+    if (!self->gateway)
+        return 0;
+    fw_gateway_config_t gateway = fw_options_gateway(config, self->roles, &self->connect);
+    int result = fw_gateway_reload(self->gateway, &gateway);
+    if (result != 0)
+        (void)snprintf(ret_error->text, sizeof ret_error->text,
+                       "the gateway refuses it (%s); the line before says why",
+                       fw_log_error_text(result));
+    return result;
 }
 
 int fw_process_reload(fw_process_t *self, const fw_config_t *config, fw_config_error_t *ret_error)
 {
-    return self->zap ? fw_link_security_reload(config, self->security, ret_error) : 0;
+    int result = reload_gateway(self, config, ret_error);
+    if (result == 0 && self->zap)
+        result = fw_link_security_reload(config, self->security, ret_error);
+    return result;
 }
 
 void fw_process_drain(fw_process_t *self)

@@ -20,8 +20,8 @@ typedef struct fw_process fw_process_t;
 int fw_process_start(const fw_config_t *config, fw_roles_t roles, fw_process_t **ret_process,
                      fw_config_error_t *ret_error) __attribute__((warn_unused_result));
 void fw_process_addresses(const fw_process_t *self, fw_addresses_t *ret_addresses);
-/* Takes over what can change while running: the peers that the broker lets in. 0, or -EINVAL with
- * ret_error: then nothing has changed. */
+/* Takes over what can change while running: the peers that the broker lets in, and what
+ * fw_gateway_reload names. 0, or a negative errno with ret_error. */
 int fw_process_reload(fw_process_t *self, const fw_config_t *config, fw_config_error_t *ret_error)
     __attribute__((warn_unused_result));
 /* Can it take over this option's change? */

@@ -48,7 +48,7 @@ struct fw_gateway {
     fw_health_t *health;
     shard_t shards[FW_SHARDS_MAX];
     uint32_t shards_count; /* running */
-    fw_token_rules_t *token_rules;
+    fw_shared_t *policies;
     fw_jwks_args_t jwks_args;
     fw_desk_args_t desk_args;
     char desk_endpoint[64]; /* where shards reach it; "" = there is none */
@@ -107,6 +107,7 @@ fw_gateway_config_t fw_gateway_defaults(void)
         .drain_delay_ms = 5000,
         .drain_window_ms = 60000,
         .reconnect_window_ms = 2000,
+        .reconnects_per_second = 500,
         .client_publish_per_second = 10,
         .client_publish_bytes_max = 4096,
     };
@@ -124,7 +125,8 @@ static int check(const fw_gateway_config_t *config)
                    config->ring_events_max >= 1 && config->ring_events_max <= FW_RING_EVENTS_MAX;
     bool times = config->linger_ms >= 0 && config->hello_ms > 0 && config->ping_ms > 0 &&
                  config->ping_ms <= INT32_MAX && config->pong_ms > 0 &&
-                 config->drain_delay_ms >= 0 && config->drain_window_ms >= 0;
+                 config->drain_delay_ms >= 0 && config->drain_window_ms >= 0 &&
+                 config->reconnects_per_second >= 1 && config->connection_age_max_ms >= 0;
     bool door = config->tls_certificate && config->tls_key && config->half_open_max >= 1 &&
                 config->half_open_max <= FW_CONNECTIONS_SPARE &&
                 config->accepts_per_second <= FW_ACCEPTS_PER_SECOND_MAX && config->request_ms > 0 &&
@@ -191,7 +193,7 @@ static void stop_shards(fw_gateway_t *self)
     self->shards_count = 0;
     fw_actor_stop(&self->jwks);
     fw_actor_stop(&self->desk);
-    fw_token_rules_destroy(&self->token_rules);
+    fw_shared_destroy(&self->policies);
     close_fd(&self->abort_fd);
     close_fd(&self->drained_fd);
 }
@@ -205,18 +207,18 @@ static int start_shard(fw_gateway_t *self, uint32_t number, fw_metrics_t *metric
     if (result != 0)
         return result;
     shard->args = (fw_shard_args_t){
-        .config = &self->config,
+        .policies = self->policies,
         .number = number,
         .listen_fd = fd,
         .abort_fd = self->abort_fd,
         .drained_fd = self->drained_fd,
         .sessions_max = sessions_max,
-        .token_rules = self->token_rules,
         .jwks_endpoint = self->jwks_args.endpoint,
         .desk_endpoint = self->desk_endpoint,
         .metrics = metrics,
         .pulse = fw_health_pulse(self->health, fw_shard_names[number].actor),
         .linked = fw_health_condition(self->health, fw_shard_names[number].condition),
+        .degraded = fw_health_degraded(self->health, fw_shard_names[number].condition),
     };
     result =
         fw_actor_start(fw_shard_names[number].actor, fw_shard_run, &shard->args, &shard->actor);
@@ -227,14 +229,39 @@ static int start_shard(fw_gateway_t *self, uint32_t number, fw_metrics_t *metric
     return result;
 }
 
-static int make_token_rules(fw_gateway_t *self)
+static int make_policy(const fw_gateway_t *self, const fw_gateway_config_t *fresh,
+                       fw_policy_t **ret_policy)
 {
     char reason[512];
-    int result =
-        fw_token_rules_new(&self->config.tokens, &self->token_rules, reason, sizeof reason);
+    int result = fw_policy_new(&self->config, fresh, ret_policy, reason, sizeof reason);
     if (result != 0)
         fw_log(FW_LOG_ERROR, "the keys of tokens cannot be used", FW_KV_TEXT("reason", reason));
     return result;
+}
+
+static int make_policies(fw_gateway_t *self)
+{
+    fw_policy_t *policy = NULL;
+    int result = make_policy(self, &self->config, &policy);
+    if (result == 0)
+        self->policies = fw_shared_new(policy, fw_policy_destroy);
+    return result;
+}
+
+int fw_gateway_reload(fw_gateway_t *self, const fw_gateway_config_t *fresh)
+{
+    fw_policy_t *policy = NULL;
+    int result = check(fresh);
+    if (result == 0)
+        result = make_policy(self, fresh, &policy);
+    if (result != 0)
+        return result;
+    fw_shared_put(self->policies, policy);
+    for (uint32_t i = 0; i < self->shards_count; i++)
+        if (fw_actor_send(self->shards[i].actor, FW_CONTROL_RELOAD) != 0)
+            fw_log(FW_LOG_WARN, "a shard takes no controls: it goes on with the old configuration",
+                   FW_KV_UINT("shard", i));
+    return 0;
 }
 
 /* Who fetches the key set, if there is one to fetch. */
@@ -298,7 +325,7 @@ int fw_gateway_start(const fw_gateway_config_t *config, fw_metrics_t *metrics, f
     else if (r_global_init() != RHN_OK)
         result = -EIO;
     if (result == 0)
-        result = make_token_rules(self);
+        result = make_policies(self);
     if (result == 0)
         result = start_jwks(self, metrics);
     if (result == 0)
@@ -325,8 +352,10 @@ int fw_gateway_port(const fw_gateway_t *self)
 /* Waits until every shard has drained, or has had the time to. */
 static void await_drained(fw_gateway_t *self)
 {
-    int64_t deadline_ms =
-        fw_clock_ms() + self->config.drain_delay_ms + self->config.drain_window_ms + DRAIN_SLACK_MS;
+    const fw_policy_t *policy = fw_shared_take(self->policies);
+    int64_t deadline_ms = fw_clock_ms() + policy->config.drain_delay_ms +
+                          policy->config.drain_window_ms + DRAIN_SLACK_MS;
+    fw_shared_give_back(self->policies, policy);
     uint64_t drained = 0;
     while (drained < self->shards_count) {
         int64_t left_ms = deadline_ms - fw_clock_ms();

@@ -42,6 +42,8 @@ typedef struct {
     int64_t drain_delay_ms;             /* unready, still serving */
     int64_t drain_window_ms;            /* sessions are closed over this time */
     uint32_t reconnect_window_ms;       /* told to clients */
+    uint32_t reconnects_per_second;     /* that the others can take; widens it in a drain */
+    int64_t connection_age_max_ms;      /* sessions are closed before they are older; 0 = never */
     const char *tls_certificate;        /* PEM file of the public listener; "" = no TLS */
     const char *tls_key;                /* PEM file, not encrypted */
     fw_proxy_protocol_t proxy_protocol; /* every connection begins with such a header */
@@ -71,6 +73,11 @@ fw_gateway_config_t fw_gateway_defaults(void);
  * 0 or a negative errno. */
 int fw_gateway_start(const fw_gateway_config_t *config, fw_metrics_t *metrics, fw_health_t *health,
                      fw_gateway_t **ret_gateway) __attribute__((warn_unused_result));
+/* Takes over what can change while it runs: keys, origins, limits, times, anonymous, what clients
+ * may publish; a certificate is read again in any case. Sessions stay. 0; a negative errno when
+ * something is wrong, which is logged: then nothing has changed. */
+int fw_gateway_reload(fw_gateway_t *self, const fw_gateway_config_t *fresh)
+    __attribute__((warn_unused_result));
 /* The port of the public listener. */
 int fw_gateway_port(const fw_gateway_t *self);
 /* Unready at once, then sessions are closed with 4000 paced over the drain window. Returns when

@@ -150,6 +150,8 @@ static void init_links(fw_gateway_metrics_t *self, fw_metrics_t *registry)
     self->control_bytes =
         fw_metrics_gauge(registry, "freshwire_control_bytes",
                          "Memory of the gateway's own messages that wait for slow sessions.", "");
+    self->degraded = fw_metrics_gauge(registry, "freshwire_gateway_degraded",
+                                      "Shards without a broker for more than three seconds.", "");
     self->uplink_connected = fw_metrics_gauge(registry, "freshwire_uplink_connected",
                                               "Shards whose links to the broker are up.", "");
     const char *replays = "freshwire_replays_total";

@@ -56,6 +56,7 @@ typedef struct {
     fw_gauge_t *ring_bytes;
     fw_gauge_t *control_bytes;
     fw_gauge_t *uplink_connected;
+    fw_gauge_t *degraded;
     fw_counter_t *opened_open;
     fw_counter_t *opened_refused;
     fw_counter_t *disconnects[FW_DISCONNECTS];

@@ -126,6 +126,13 @@ void fw_hub_destroy(fw_hub_t **self_p)
     *self_p = NULL;
 }
 
+void fw_hub_set_told(fw_hub_t *self, uint32_t ping_ms, uint32_t reconnect_window_ms, bool degraded)
+{
+    self->limits.ping_ms = ping_ms;
+    self->limits.reconnect_window_ms = reconnect_window_ms;
+    self->limits.degraded = degraded;
+}
+
 const fw_hub_counts_t *fw_hub_counts(const fw_hub_t *self)
 {
     return &self->counts;
@@ -443,7 +450,8 @@ void fw_hub_await(fw_hub_t *self, fw_session_t *session)
     session->state = FW_SESSION_WAITING;
     if (fw_session_undecided(session))
         return;
-    fw_session_say_welcome(session, self->limits.ping_ms, self->limits.reconnect_window_ms);
+    fw_session_say_welcome(session, self->limits.ping_ms, self->limits.reconnect_window_ms,
+                           self->limits.degraded);
     session->state = FW_SESSION_OPEN;
     fw_hub_mark(self, session);
     for (uint32_t i = 0; i < session->count; i++) {

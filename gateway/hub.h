@@ -17,6 +17,7 @@ typedef struct {
     const fw_delays_t *delays;    /* NULL = none; outlives the hub */
     uint32_t ping_ms;             /* told in fw.welcome */
     uint32_t reconnect_window_ms; /* told in fw.welcome */
+    bool degraded;                /* told in fw.welcome */
 } fw_hub_limits_t;
 
 typedef struct fw_hub fw_hub_t;
@@ -42,6 +43,8 @@ fw_hub_t *fw_hub_new(const fw_hub_limits_t *limits) __attribute__((warn_unused_r
 void fw_hub_set_rooms(fw_hub_t *self, fw_rooms_t *rooms);
 /* Every session must have left (assert). */
 void fw_hub_destroy(fw_hub_t **self_p);
+/* What is told in fw.welcome from now on. */
+void fw_hub_set_told(fw_hub_t *self, uint32_t ping_ms, uint32_t reconnect_window_ms, bool degraded);
 const fw_hub_counts_t *fw_hub_counts(const fw_hub_t *self);
 
 /* Sessions. */

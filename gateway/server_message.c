@@ -58,6 +58,8 @@ void fw_server_welcome(fw_json_t *json, const fw_server_welcome_t *welcome)
         member(json, "user_id", welcome->user_id);
     number(json, "ping_interval_ms", welcome->ping_interval_ms);
     number(json, "reconnect_window_ms", welcome->reconnect_window_ms);
+    if (welcome->degraded)
+        literal(json, ",\"degraded\":true");
     literal(json, ",\"subscriptions\":[");
     for (size_t i = 0; i < welcome->standings_count; i++) {
         literal(json, i > 0 ? ",{" : "{");
@@ -166,6 +168,12 @@ void fw_server_expired(fw_json_t *json, uint32_t grace_ms)
     literal(json, "{\"type\":\"fw.expired\"");
     number(json, "grace_ms", grace_ms);
     literal(json, "}");
+}
+
+void fw_server_degraded(fw_json_t *json, bool degraded)
+{
+    literal(json, degraded ? "{\"type\":\"fw.degraded\",\"degraded\":true}"
+                           : "{\"type\":\"fw.degraded\",\"degraded\":false}");
 }
 
 void fw_server_drain(fw_json_t *json, uint32_t reconnect_window_ms)

@@ -23,6 +23,7 @@ typedef struct {
     fw_text_t user_id; /* empty = anonymous */
     uint32_t ping_interval_ms;
     uint32_t reconnect_window_ms;
+    bool degraded;
     const fw_standing_t *standings;
     size_t standings_count;
 } fw_server_welcome_t;
@@ -53,6 +54,8 @@ void fw_server_pong(fw_json_t *json);
 void fw_server_refreshed(fw_json_t *json, fw_text_t request_id, int64_t expires_in_ms);
 /* The token has expired: another one is expected within the grace period. */
 void fw_server_expired(fw_json_t *json, uint32_t grace_ms);
+/* The links to the broker are down (events may come late), or up again. */
+void fw_server_degraded(fw_json_t *json, bool degraded);
 void fw_server_drain(fw_json_t *json, uint32_t reconnect_window_ms);
 /* What a close frame says, for those who get none. */
 void fw_server_close(fw_json_t *json, const fw_close_t *close);

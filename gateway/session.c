@@ -342,7 +342,8 @@ static void render_welcome(fw_json_t *json, const void *args)
     fw_server_welcome(json, args);
 }
 
-void fw_session_say_welcome(fw_session_t *self, uint32_t ping_ms, uint32_t reconnect_window_ms)
+void fw_session_say_welcome(fw_session_t *self, uint32_t ping_ms, uint32_t reconnect_window_ms,
+                            bool degraded)
 {
     fw_standing_t *standings = fw_alloc((size_t)self->count + 1, sizeof *standings);
     size_t count = 0;
@@ -354,6 +355,7 @@ void fw_session_say_welcome(fw_session_t *self, uint32_t ping_ms, uint32_t recon
         .user_id = fw_session_user(self),
         .ping_interval_ms = ping_ms,
         .reconnect_window_ms = reconnect_window_ms,
+        .degraded = degraded,
         .standings = standings,
         .standings_count = count,
     };
@@ -490,6 +492,17 @@ static void render_expired(fw_json_t *json, const void *args)
 void fw_session_say_expired(fw_session_t *self, uint32_t grace_ms)
 {
     say(self, render_expired, &grace_ms);
+}
+
+static void render_degraded(fw_json_t *json, const void *args)
+{
+    const bool *degraded = args;
+    fw_server_degraded(json, *degraded);
+}
+
+void fw_session_say_degraded(fw_session_t *self, bool degraded)
+{
+    say(self, render_degraded, &degraded);
 }
 
 static void render_drain(fw_json_t *json, const void *args)

@@ -59,6 +59,7 @@ struct fw_session {
     fw_wheel_node_t timer;
     fw_session_t *next_of_user; /* see users.h */
     uint64_t id;
+    uint32_t opened_s;     /* the shard's: by its clock */
     uint32_t number;       /* the shard's: place in its list of sessions */
     fw_bucket_t messages;  /* inbound rate */
     fw_bucket_t publishes; /* of fw.publish */
@@ -122,7 +123,8 @@ void fw_note_took(fw_subscription_t *self);
 bool fw_note_waits(const fw_subscription_t *self);
 
 /* Appends own messages to what is written next. */
-void fw_session_say_welcome(fw_session_t *self, uint32_t ping_ms, uint32_t reconnect_window_ms);
+void fw_session_say_welcome(fw_session_t *self, uint32_t ping_ms, uint32_t reconnect_window_ms,
+                            bool degraded);
 void fw_session_say_subscribed(fw_session_t *self, uint32_t index, fw_text_t request_id);
 /* reason: "" when the client asked for it. */
 void fw_session_say_unsubscribed(fw_session_t *self, fw_text_t request_id, fw_text_t channel,
@@ -137,6 +139,7 @@ void fw_session_say_pong(fw_session_t *self);
 void fw_session_say_ws_pong(fw_session_t *self, fw_bytes_t payload);
 void fw_session_say_refreshed(fw_session_t *self, fw_text_t request_id, int64_t expires_in_ms);
 void fw_session_say_expired(fw_session_t *self, uint32_t grace_ms);
+void fw_session_say_degraded(fw_session_t *self, bool degraded);
 void fw_session_say_drain(fw_session_t *self, uint32_t reconnect_window_ms);
 /* Of server-sent events only: when to come back, and, since there are no close frames, why. */
 void fw_session_say_retry(fw_session_t *self, uint32_t retry_ms);

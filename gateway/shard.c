@@ -250,7 +250,8 @@ void fw_shard_report(fw_shard_t *self)
 
 void fw_shard_report_link(fw_shard_t *self, bool connected)
 {
-    fw_condition_set(self->args->linked, connected);
+    if (connected)
+        fw_condition_set(self->args->linked, true);
     if (connected == self->connected_reported)
         return;
     self->connected_reported = connected;
@@ -288,6 +289,7 @@ void fw_shard_ticked(uv_timer_t *timer)
     fw_uplink_tick(self->uplink, now_ms);
     fw_shard_rooms_tick(self);
     fw_shard_report_link(self, fw_uplink_connected(self->uplink));
+    fw_degraded_tick(self, fw_uplink_connected(self->uplink), now_ms);
     fw_accept_resume(self, now_ms);
     fw_door_tick(self, now_ms);
     fw_drain_tick(self, now_ms);
@@ -298,6 +300,7 @@ void fw_shard_ticked(uv_timer_t *timer)
     fw_shard_tls_tick(self);
     count_control(self);
     give_memory_back(self);
+    fw_age_tick(self, now_ms);
     fw_hub_tick(self->hub, now_ms);
     fw_hub_audit(self->hub, AUDIT_SECONDS);
 }
@@ -315,6 +318,7 @@ static void obey(fw_shard_t *self)
             fw_drain_begin(self);
             break;
         case FW_CONTROL_RELOAD:
+            fw_shard_reload(self);
             fw_shard_tls_reload(self);
             break;
         }

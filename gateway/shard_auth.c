@@ -61,7 +61,7 @@ int fw_shard_auth_begin(fw_shard_t *self)
 {
     const fw_auth_policy_t nothing = {.leeway_s = 0};
     self->auth = fw_auth_new(&nothing);
-    fw_shard_auth_rules(self, self->args->token_rules);
+    fw_shard_auth_rules(self, self->policy->token_rules);
     self->dialogue.auth = self->auth;
     self->dialogue.judged = judged;
     self->dialogue.judged_context = self;

@@ -5,6 +5,8 @@
 #include "gateway/shard_internal.h"
 #include "runtime/clock.h"
 
+enum { SPREAD_MS_MAX = 60000 };
+
 static fw_close_t drain_close(void)
 {
     return (fw_close_t){FW_CLOSE_DRAINING, "draining"};
@@ -14,7 +16,7 @@ static void close_some(fw_shard_t *self, uint32_t count)
 {
     while (count-- > 0 && self->sessions > 0) {
         fw_session_t *session = self->all[self->sessions - 1];
-        fw_session_say_drain(session, self->config->reconnect_window_ms);
+        fw_session_say_drain(session, self->drain_spread_ms);
         fw_shard_close(self, session->connection, drain_close());
     }
 }
@@ -46,10 +48,27 @@ void fw_drain_tick(fw_shard_t *self, int64_t now_ms)
     }
 }
 
+/* Over how long those who are closed together should come back: as the others can take them, and no
+ * less than anybody waits. Only what is closed in one window adds to it. */
+static uint32_t spread_ms(const fw_shard_t *self)
+{
+    const fw_gateway_config_t *config = self->config;
+    uint64_t at_once = self->sessions;
+    if (config->drain_window_ms > SPREAD_MS_MAX)
+        at_once = at_once * SPREAD_MS_MAX / (uint64_t)config->drain_window_ms;
+    uint64_t needed_ms = at_once * config->shards * 1000 / config->reconnects_per_second;
+    if (needed_ms > SPREAD_MS_MAX)
+        needed_ms = SPREAD_MS_MAX;
+    return needed_ms > config->reconnect_window_ms ? (uint32_t)needed_ms
+                                                   : config->reconnect_window_ms;
+}
+
 void fw_drain_begin(fw_shard_t *self)
 {
-    if (self->drain_began_ms == 0)
-        self->drain_began_ms = fw_clock_ms();
+    if (self->drain_began_ms > 0)
+        return;
+    self->drain_began_ms = fw_clock_ms();
+    self->drain_spread_ms = spread_ms(self);
 }
 
 void fw_drain_aborted(uv_poll_t *poll, int status, int events)
@@ -59,5 +78,6 @@ void fw_drain_aborted(uv_poll_t *poll, int status, int events)
     (void)events;
     (void)uv_poll_stop(poll);
     self->aborted = true;
+    self->drain_spread_ms = spread_ms(self);
     close_some(self, UINT32_MAX);
 }

@@ -27,7 +27,8 @@ enum {
 
 struct fw_shard {
     const fw_shard_args_t *args;
-    const fw_gateway_config_t *config;
+    const fw_policy_t *policy;         /* what is in force */
+    const fw_gateway_config_t *config; /* of the policy */
     fw_gateway_metrics_t metrics;
     zsock_t *pipe;
     uv_loop_t loop;
@@ -46,7 +47,7 @@ struct fw_shard {
     char unknown[FW_SUBPROTOCOL_SIZE_MAX + 1]; /* name of the last of protocols; see shard_http.c */
     fw_hub_t *hub;
     fw_auth_t *auth;
-    struct fw_shard_rooms *rooms; /* see shard_rooms.h */
+    struct fw_shard_rooms *rooms;           /* see shard_rooms.h */
     struct fw_shard_sessions *sessions_api; /* see shard_sessions.h */
     const fw_token_rules_t *token_rules;
     zsock_t *jwks; /* to the actor that fetches keys; NULL = none does */
@@ -84,6 +85,10 @@ struct fw_shard {
     uint32_t sessions_reported;
     uint32_t connections_reported;
     bool connected_reported;
+    int64_t unlinked_ms;      /* since when the links are down; 0 = they are up */
+    bool degraded;            /* so long that clients were told */
+    uint32_t aged;            /* place in all, of the next session whose age is looked at */
+    uint32_t drain_spread_ms; /* window for reconnects, told in a drain */
 };
 
 /* What lws_write with LWS_WRITE_RAW or LWS_WRITE_HTTP only reads, although it does not say so. */
@@ -116,6 +121,16 @@ void fw_shard_paced(uv_timer_t *timer);
 void fw_shard_prepared(uv_prepare_t *prepare);
 void fw_shard_report(fw_shard_t *self);
 void fw_shard_report_link(fw_shard_t *self, bool connected);
+
+/* shard_reload.c */
+/* Takes the newest policy. */
+void fw_shard_reload(fw_shard_t *self);
+/* shard_degraded.c */
+/* Notices that the links are down for long, or up again, and tells everybody. */
+void fw_degraded_tick(fw_shard_t *self, bool connected, int64_t now_ms);
+/* shard_age.c */
+/* Closes sessions that are too old; once a second. */
+void fw_age_tick(fw_shard_t *self, int64_t now_ms);
 
 /* shard_accept.c */
 void fw_accept_ready(uv_poll_t *poll, int status, int events);

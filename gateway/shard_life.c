@@ -236,10 +236,12 @@ void fw_shard_run(zsock_t *pipe, void *args)
     fw_shard_t *self = fw_alloc(1, sizeof *self);
     int64_t now_ms = fw_clock_ms();
     self->args = args;
-    self->config = self->args->config;
+    self->policy = fw_shared_take(self->args->policies);
+    self->config = &self->policy->config;
     self->pipe = pipe;
     int result = uv_loop_init(&self->loop);
     if (result != 0) {
+        fw_shared_give_back(self->args->policies, self->policy);
         fw_actor_ready(pipe, result);
         free(self);
         return;
@@ -259,5 +261,6 @@ void fw_shard_run(zsock_t *pipe, void *args)
         (void)uv_run(&self->loop, UV_RUN_DEFAULT);
     fw_pulse_end(self->args->pulse);
     tear_down(self);
+    fw_shared_give_back(self->args->policies, self->policy);
     free(self);
 }

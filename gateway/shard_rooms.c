@@ -104,13 +104,10 @@ static void make_metrics(fw_shard_rooms_t *rooms, fw_metrics_t *m)
                                               "Users in lists of rooms that are watched here.", "");
 }
 
-void fw_shard_rooms_begin(fw_shard_t *self)
+void fw_shard_rooms_reload(fw_shard_t *self)
 {
     const fw_gateway_config_t *config = self->config;
-    fw_shard_rooms_t *rooms = fw_alloc(1, sizeof *rooms);
-    make_metrics(rooms, self->args->metrics);
-    rooms->rooms = fw_rooms_new(self->hub);
-    rooms->publish = (struct fw_client_publish){
+    self->rooms->publish = (struct fw_client_publish){
         .per_second = config->client_publish_per_second,
         .bytes_max = config->client_publish_bytes_max,
         .keep = config->client_publish_keep,
@@ -120,10 +117,18 @@ void fw_shard_rooms_begin(fw_shard_t *self)
         .pass = pass,
         .keep_event = keep_event,
     };
+}
+
+void fw_shard_rooms_begin(fw_shard_t *self)
+{
+    fw_shard_rooms_t *rooms = fw_alloc(1, sizeof *rooms);
+    make_metrics(rooms, self->args->metrics);
+    rooms->rooms = fw_rooms_new(self->hub);
     fw_hub_set_rooms(self->hub, rooms->rooms);
     self->dialogue.rooms = rooms->rooms;
     self->dialogue.publish = &rooms->publish;
     self->rooms = rooms;
+    fw_shard_rooms_reload(self);
 }
 
 fw_rooms_t *fw_shard_rooms_of(const fw_shard_t *self)

@@ -9,6 +9,8 @@ typedef struct fw_shard_rooms fw_shard_rooms_t;
 
 /* After the hub and the dialogue. */
 void fw_shard_rooms_begin(fw_shard_t *self);
+/* Another configuration is in force. */
+void fw_shard_rooms_reload(fw_shard_t *self);
 /* After the hub has gone. */
 void fw_shard_rooms_end(fw_shard_t *self);
 fw_rooms_t *fw_shard_rooms_of(const fw_shard_t *self);

@@ -84,6 +84,7 @@ fw_session_t *fw_ws_enter(fw_shard_t *self, fw_connection_t *connection)
     connection->session = fw_session_new(connection, fw_random_next(&self->random));
     connection->websocket = true;
     self->websockets++;
+    connection->session->opened_s = (uint32_t)(fw_clock_ms() / 1000);
     add_session(self, connection->session);
     return connection->session;
 }

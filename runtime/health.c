@@ -30,6 +30,7 @@ struct fw_health {
     pthread_mutex_t mutex; /* of both lists; what they hold is atomic and never goes away */
     fw_pulse_t *pulses;    /* oldest first */
     fw_condition_t *conditions;
+    fw_condition_t *degraded;
     atomic_bool draining;
 };
 
@@ -56,6 +57,15 @@ fw_health_t *fw_health_new(void)
     return self;
 }
 
+static void free_conditions(fw_condition_t *first)
+{
+    while (first) {
+        fw_condition_t *next = first->next;
+        free(first);
+        first = next;
+    }
+}
+
 void fw_health_destroy(fw_health_t **self_p)
 {
     fw_health_t *self = *self_p;
@@ -66,11 +76,8 @@ void fw_health_destroy(fw_health_t **self_p)
         free(self->pulses);
         self->pulses = next;
     }
-    while (self->conditions) {
-        fw_condition_t *next = self->conditions->next;
-        free(self->conditions);
-        self->conditions = next;
-    }
+    free_conditions(self->conditions);
+    free_conditions(self->degraded);
     (void)pthread_mutex_destroy(&self->mutex);
     free(self);
     *self_p = NULL;
@@ -90,17 +97,26 @@ fw_pulse_t *fw_health_pulse(fw_health_t *self, const char *name)
     return pulse;
 }
 
-fw_condition_t *fw_health_condition(fw_health_t *self, const char *name)
+static fw_condition_t *add_condition(fw_health_t *self, fw_condition_t **place, const char *name)
 {
     fw_condition_t *condition = fw_alloc(1, sizeof *condition);
     condition->name = name;
     lock(self);
-    fw_condition_t **place = &self->conditions;
     while (*place)
         place = &(*place)->next;
     *place = condition;
     unlock(self);
     return condition;
+}
+
+fw_condition_t *fw_health_condition(fw_health_t *self, const char *name)
+{
+    return add_condition(self, &self->conditions, name);
+}
+
+fw_condition_t *fw_health_degraded(fw_health_t *self, const char *name)
+{
+    return add_condition(self, &self->degraded, name);
 }
 
 void fw_pulse_beat(fw_pulse_t *self, int64_t now_ms)
@@ -174,6 +190,17 @@ static void write_name(FILE *out, const char *name)
     (void)fputs("\":", out);
 }
 
+static void write_conditions(const fw_condition_t *first, FILE *out)
+{
+    const char *separator = "";
+    for (const fw_condition_t *condition = first; condition; condition = condition->next) {
+        (void)fputs(separator, out);
+        write_name(out, condition->name);
+        (void)fputs(atomic_load(&condition->holds) ? "true" : "false", out);
+        separator = ",";
+    }
+}
+
 static void write_status(fw_health_t *self, int64_t now_ms, FILE *out)
 {
     const char *status = ready(self, now_ms) ? "ok" : live(self, now_ms) ? "unready" : "dead";
@@ -189,14 +216,9 @@ static void write_status(fw_health_t *self, int64_t now_ms, FILE *out)
         separator = ",";
     }
     (void)fputs("},\"conditions\":{", out);
-    separator = "";
-    for (const fw_condition_t *condition = self->conditions; condition;
-         condition = condition->next) {
-        (void)fputs(separator, out);
-        write_name(out, condition->name);
-        (void)fputs(atomic_load(&condition->holds) ? "true" : "false", out);
-        separator = ",";
-    }
+    write_conditions(self->conditions, out);
+    (void)fputs("},\"degraded\":{", out);
+    write_conditions(self->degraded, out);
     (void)fputs("}}\n", out);
 }
 

@@ -20,6 +20,9 @@ void fw_health_destroy(fw_health_t **self_p);
 fw_pulse_t *fw_health_pulse(fw_health_t *self, const char *name);
 fw_condition_t *fw_health_condition(fw_health_t *self, const char *name);
 /* Call at every turn of the loop, at least once a second. */
+/* One thing that is not as it should be while it holds, but does not make the process unready.
+ * Begins false. */
+fw_condition_t *fw_health_degraded(fw_health_t *self, const char *name);
 void fw_pulse_beat(fw_pulse_t *self, int64_t now_ms);
 /* The actor has ended on purpose. */
 void fw_pulse_end(fw_pulse_t *self);
@@ -29,6 +32,7 @@ void fw_health_set_draining(fw_health_t *self);
 bool fw_health_live(fw_health_t *self, int64_t now_ms);
 bool fw_health_ready(fw_health_t *self, int64_t now_ms);
 /* JSON:
- * {"status":"ok"|"unready"|"dead","draining":…,"actors":{name:age_ms},"conditions":{name:true}}.
+ * {"status":"ok"|"unready"|"dead","draining":…,"actors":{name:age_ms},"conditions":{name:true},
+ * "degraded":{name:false}}.
  * The caller frees it. */
 char *fw_health_render(fw_health_t *self, int64_t now_ms) __attribute__((warn_unused_result));

@@ -7,3 +7,5 @@ fw_integration_test(gateway_links fw_gateway_support)
 fw_integration_test(gateway_publish fw_gateway_support)
 fw_integration_test(gateway_drain fw_gateway_support)
 fw_integration_test(gateway_repair fw_gateway_support fw_wrong_peer)
+
+fw_integration_test(gateway_reload fw_gateway_support)

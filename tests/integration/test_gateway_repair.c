@@ -51,10 +51,10 @@ static void expect_event(ws_client_t *client, uint64_t offset)
     (void)expect(client, beginning);
 }
 
-static bool is_ready(void *context)
+static bool is_linked(void *context)
 {
     (void)context;
-    return fw_health_ready(fixture.health, fw_clock_ms());
+    return gateway_metric(&fixture, "freshwire_uplink_connected") > 0;
 }
 
 /* The broker goes, somebody else takes one of its ports, and then it is back. */
@@ -68,12 +68,12 @@ static void take_over(wrong_kind_t kind, const char *endpoint)
     fake_broker_down(fixture.broker);
     wrong = wrong_peer_new(kind, endpoint);
     ws_pause(TAKEN_MS);
-    assert_false(is_ready(NULL));
+    assert_false(is_linked(NULL));
     wrong_peer_destroy(&wrong);
     fake_broker_up(fixture.broker, false);
     (void)fake_broker_release(fixture.broker, &(fake_event_t){.channel = "room:1", .lost = true});
     int64_t begin_ms = fw_clock_ms();
-    assert_true(ws_wait(is_ready, NULL, WS_WAIT_MS));
+    assert_true(ws_wait(is_linked, NULL, WS_WAIT_MS));
     expect_event(room, 2);
     print_message("recovered after %lld ms\n", (long long)(fw_clock_ms() - begin_ms));
     assert_true(fw_clock_ms() - begin_ms <= RECOVERY_MS_MAX);
@@ -120,7 +120,7 @@ static void a_talkative_stranger_is_no_sign_of_life(void **state)
     assert_true(gateway_metric(&fixture, "freshwire_refused_total{door=\"uplink_events\",reason="
                                          "\"malformed\"}") > 10);
     fake_broker_settings(fixture.broker)->mute = false;
-    assert_true(ws_wait(is_ready, NULL, WS_WAIT_MS));
+    assert_true(ws_wait(is_linked, NULL, WS_WAIT_MS));
 }
 
 static void a_broker_that_doubts_its_cache_makes_browsers_bypass_it(void **state)

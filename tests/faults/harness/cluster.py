@@ -80,6 +80,10 @@ class Role:
         self.now.wait_ready(deadline_s)
         return self
 
+    def has_broker(self) -> bool:
+        """A gateway without one stays ready: it keeps its sessions and tells them."""
+        return self.metric("freshwire_uplink_connected") > 0
+
     def metric(self, name: str, **labels: str) -> float:
         return self.now.metrics().value(name, **labels)
 

@@ -33,7 +33,7 @@ static void a_silent_actor_is_dead_after_five_seconds(void **state)
     assert_render(
         health, 6001,
         "{\"status\":\"dead\",\"draining\":false,\"actors\":{\"broker\":5001,\"admin\":1},"
-        "\"conditions\":{}}\n");
+        "\"conditions\":{},\"degraded\":{}}\n");
     fw_pulse_beat(pulse, 6002);
     assert_true(fw_health_live(health, 6002));
     fw_health_destroy(&health);
@@ -51,14 +51,28 @@ static void a_condition_that_does_not_hold_makes_it_unready_but_not_dead(void **
     assert_true(fw_health_live(health, 100));
     assert_render(health, 100,
                   "{\"status\":\"unready\",\"draining\":false,\"actors\":{\"shard\":0},"
-                  "\"conditions\":{\"broker \\\"link\\\"\":false}}\n");
+                  "\"conditions\":{\"broker \\\"link\\\"\":false},\"degraded\":{}}\n");
     fw_condition_set(link, true);
     assert_true(fw_health_ready(health, 100));
     assert_render(health, 100,
                   "{\"status\":\"ok\",\"draining\":false,\"actors\":{\"shard\":0},"
-                  "\"conditions\":{\"broker \\\"link\\\"\":true}}\n");
+                  "\"conditions\":{\"broker \\\"link\\\"\":true},\"degraded\":{}}\n");
     fw_condition_set(link, false);
     assert_false(fw_health_ready(health, 100));
+    fw_health_destroy(&health);
+}
+
+static void what_is_degraded_is_shown_and_keeps_it_ready(void **state)
+{
+    (void)state;
+    fw_health_t *health = fw_health_new();
+    fw_condition_t *link = fw_health_degraded(health, "broker link");
+    assert_true(fw_health_ready(health, 100));
+    fw_condition_set(link, true);
+    assert_true(fw_health_ready(health, 100));
+    assert_render(health, 100,
+                  "{\"status\":\"ok\",\"draining\":false,\"actors\":{},\"conditions\":{},"
+                  "\"degraded\":{\"broker link\":true}}\n");
     fw_health_destroy(&health);
 }
 
@@ -71,7 +85,8 @@ static void draining_makes_it_unready_for_good(void **state)
     assert_false(fw_health_ready(health, 0));
     assert_true(fw_health_live(health, 0));
     assert_render(health, 0,
-                  "{\"status\":\"unready\",\"draining\":true,\"actors\":{},\"conditions\":{}}\n");
+                  "{\"status\":\"unready\",\"draining\":true,\"actors\":{},\"conditions\":{},"
+                  "\"degraded\":{}}\n");
     fw_health_destroy(&health);
 }
 
@@ -84,8 +99,9 @@ static void an_actor_that_ended_on_purpose_is_not_missed(void **state)
     assert_false(fw_health_live(health, 60000));
     fw_pulse_end(pulse);
     assert_true(fw_health_live(health, 60000));
-    assert_render(health, 60000,
-                  "{\"status\":\"ok\",\"draining\":false,\"actors\":{},\"conditions\":{}}\n");
+    assert_render(
+        health, 60000,
+        "{\"status\":\"ok\",\"draining\":false,\"actors\":{},\"conditions\":{},\"degraded\":{}}\n");
     fw_health_destroy(&health);
 }
 
@@ -98,7 +114,7 @@ static void a_pulse_begins_alive_and_a_later_beat_has_age_zero(void **state)
     fw_pulse_beat(pulse, 5000);
     assert_render(health, 4999,
                   "{\"status\":\"ok\",\"draining\":false,\"actors\":{\"new\":0},"
-                  "\"conditions\":{}}\n");
+                  "\"conditions\":{},\"degraded\":{}}\n");
     fw_health_destroy(&health);
 }
 
@@ -107,6 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_silent_actor_is_dead_after_five_seconds),
         cmocka_unit_test(a_condition_that_does_not_hold_makes_it_unready_but_not_dead),
+        cmocka_unit_test(what_is_degraded_is_shown_and_keeps_it_ready),
         cmocka_unit_test(draining_makes_it_unready_for_good),
         cmocka_unit_test(an_actor_that_ended_on_purpose_is_not_missed),
         cmocka_unit_test(a_pulse_begins_alive_and_a_later_beat_has_age_zero),
