@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "runtime/random.h"
 #include "workers/job_table.h"
 
 static fw_purge_job_t *job_of(uint64_t job_id)
@@ -92,9 +93,45 @@ static void many_jobs_are_answered_in_the_order_they_were_decided(void **state)
     fw_job_table_destroy(&table);
 }
 
+/* Against a plain list: ids that count up, ids that fall on the same place, removals in any order.
+ */
+static void jobs_are_found_until_they_are_taken(void **state)
+{
+    (void)state;
+    enum { IDS = 400, ROUNDS = 20000 };
+    fw_purge_job_t *open[IDS] = {NULL};
+    fw_random_t random = {.state = 7};
+    fw_job_table_t *table = fw_job_table_new();
+    size_t count = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        size_t index = (size_t)fw_random_below(&random, IDS);
+        uint64_t job_id = index % 2 ? index : (uint64_t)index << 40;
+        assert_int_equal(fw_job_table_repeat(table, job_id), open[index] != NULL);
+        if (!open[index]) {
+            open[index] = job_of(job_id);
+            fw_job_table_add(table, open[index]);
+            count++;
+        } else {
+            fw_job_table_decided(table, open[index], round);
+            assert_ptr_equal(fw_job_table_take_due(table, round), open[index]);
+            assert_int_equal(open[index]->job_id, job_id);
+            fw_purge_job_destroy(&open[index]);
+            count--;
+        }
+        assert_int_equal(fw_job_table_count(table), count);
+    }
+    assert_int_equal(fw_job_table_disown(table), count);
+    for (size_t index = 0; index < IDS; index++) {
+        assert_false(fw_job_table_repeat(table, index));
+        fw_purge_job_destroy(&open[index]);
+    }
+    fw_job_table_destroy(&table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(jobs_are_found_until_they_are_taken),
         cmocka_unit_test(an_unknown_job_is_no_repetition),
         cmocka_unit_test(a_job_owes_one_answer_for_each_time_it_was_asked),
         cmocka_unit_test(disowned_jobs_owe_nothing_and_free_their_ids),
