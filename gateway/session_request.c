@@ -26,7 +26,6 @@ static const struct {
      {"user_id", "session_id", "code", "reason"}},
     {"/v1/sessions/unsubscribe", FW_SESSIONS_UNSUBSCRIBE, {"user_id", "channel"}},
     {"/v1/sessions/refresh", FW_SESSIONS_REFRESH, {"user_id", "rooms", "publish", "presence"}},
-    {"/v1/sessions/revoke", FW_SESSIONS_REVOKE, {"user_id", "issued_before", "seconds", "reason"}},
 };
 
 static int refuse(int result, fw_refusal_t *ret_refusal, const char *field, const char *reason)
