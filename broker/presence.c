@@ -58,7 +58,7 @@ static size_t member_bytes(const member_t *member)
     return sizeof *member + HASH_SIZE_EACH + member->id_size + 1;
 }
 
-static void schedule(fw_presence_t *self, room_t *room, int64_t now_us)
+void fw_presence_schedule(fw_presence_t *self, fw_presence_room_t *room, int64_t now_us)
 {
     bool crowded = room->too_many;
     if (room->due.place == 0)
@@ -68,7 +68,7 @@ static void schedule(fw_presence_t *self, room_t *room, int64_t now_us)
 
 static void change(fw_presence_t *self, member_t *member, int64_t now_us)
 {
-    schedule(self, member->room, now_us);
+    fw_presence_schedule(self, member->room, now_us);
     if (member->changed)
         return;
     member->changed = true;
@@ -220,7 +220,7 @@ static void refuse(fw_presence_t *self, room_t *room, int64_t now_us)
     if (!room)
         return;
     room->refused = true;
-    schedule(self, room, now_us);
+    fw_presence_schedule(self, room, now_us);
 }
 
 static void sit(fw_presence_t *self, gateway_t *gateway, room_t *room, const fw_room_member_t *said,
@@ -421,7 +421,7 @@ static void recover(fw_presence_t *self, int64_t now_us)
         if (!room->refused)
             continue;
         room->refused = false;
-        schedule(self, room, now_us);
+        fw_presence_schedule(self, room, now_us);
     }
     for (gateway_t *gateway = self->gateways; gateway; gateway = gateway->hh.next)
         if (!gateway->silent)

@@ -82,6 +82,8 @@ struct fw_presence {
 uint32_t fw_presence_sessions_of(const fw_presence_member_t *member);
 /* Nobody may vouch for it any more (assert). */
 void fw_presence_remove_member(fw_presence_t *self, fw_presence_member_t *member);
+/* The room is to be told something. */
+void fw_presence_schedule(fw_presence_t *self, fw_presence_room_t *room, int64_t now_us);
 void fw_presence_close_room_if_empty(fw_presence_t *self, fw_presence_room_t *room);
 
 /* presence_tell.c: tells a room what has changed since the last time. */

@@ -96,6 +96,9 @@ void fw_presence_flush(fw_presence_t *self, room_t *room)
     } while (room->changes);
     if (crowded)
         say(self, room, 0, true);
+    /* Who has left made room for the list. */
+    if (crowded && !is_crowded(self, room))
+        fw_presence_schedule(self, room, self->ticked_us);
     fw_presence_close_room_if_empty(self, room);
 }
 

@@ -183,6 +183,7 @@ static bool is_beacon(tail_t *self, fw_bytes_t frame)
 static void on_frame(tail_t *self, fw_bytes_t frame)
 {
     fw_delivery_t delivery;
+    fw_note_t unkept;
     fw_refusal_t refusal;
     if (begins_with(frame, FW_TOPIC_BEACON, strlen(FW_TOPIC_BEACON))) {
         if (is_beacon(self, frame)) {
@@ -204,6 +205,8 @@ static void on_frame(tail_t *self, fw_bytes_t frame)
     if (fw_codec_decode_delivery(self->codec, body, &delivery, &refusal) == 0) {
         self->heard_ms = fw_clock_ms();
         on_delivery(self, &delivery);
+    } else if (fw_codec_decode_note(self->codec, body, &unkept, &refusal) == 0) {
+        self->heard_ms = fw_clock_ms(); /* about a room: nothing that was released */
     } else {
         note(self, "a frame could not be read: ", refusal.reason);
     }

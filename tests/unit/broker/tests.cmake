@@ -1,4 +1,4 @@
-foreach(topic commands timers blob barrier dedupe dispatch fire_gaps permissions policies publishers store core core_cache subscriptions)
+foreach(topic commands timers blob barrier dedupe dispatch fire_gaps permissions policies presence publishers store core core_cache subscriptions)
   fw_unit_test(broker ${topic} fw::broker)
 endforeach()
 target_sources(test_unit_broker_store PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/store_contract.c)
