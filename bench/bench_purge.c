@@ -41,6 +41,7 @@ typedef struct {
     fw_redis_fixture_t *server;
     redisContext *redis;
     fw_job_broker_t *broker;
+    fw_health_t *health;
     size_t keys_count;
     char (*texts)[KEY_SIZE];
     fw_text_t *keys;
@@ -176,10 +177,23 @@ static rate_t measure_reference(bench_t *bench, int clients, size_t keys_per_com
     return (rate_t){rate, cpu * 1e6 / (double)bench->keys_count, 0};
 }
 
+/* A worker whose broker was busy with something else for seconds has left, and greets again. */
+static void await_worker(bench_t *bench)
+{
+    int64_t deadline_ms = fw_clock_ms() + WAIT_MS;
+    do {
+        if (fw_clock_ms() > deadline_ms) {
+            fail("the worker does not come back");
+        }
+        (void)fw_job_broker_serve(bench->broker, 20);
+    } while (!fw_health_ready(bench->health, fw_clock_ms()));
+}
+
 /* Keeps the worker's capacity in use until every key was named by a job that is done. */
 static rate_t measure_worker(bench_t *bench, size_t keys_per_job)
 {
     write_keys(bench);
+    await_worker(bench);
     size_t jobs = bench->keys_count / keys_per_job;
     size_t sent = 0;
     size_t done = 0;
@@ -272,6 +286,7 @@ static void print_latencies(bench_t *bench)
     static double worker_us[SINGLE];
     const fw_invalidate_t invalidate = {
         .keys = bench->keys, .keys_count = 1, .tags = bench->keys + 1, .tags_count = 1};
+    await_worker(bench);
     for (size_t i = 0; i < SINGLE; i++) {
         int64_t began_us = fw_clock_us();
         fw_redis_do(bench->redis, "UNLINK %s", bench->texts[0]);
@@ -319,13 +334,13 @@ int main(int argc, char **argv)
     bench.redis_pid = process_of(bench.redis);
     bench.broker = fw_job_broker_start();
     fw_metrics_t *metrics = fw_metrics_new();
-    fw_health_t *health = fw_health_new();
+    bench.health = fw_health_new();
     fw_workers_config_t config = fw_workers_defaults();
     config.actors = 1;
     config.redis_url = fw_redis_fixture_url(bench.server);
     config.jobs_endpoint = fw_job_broker_endpoint(bench.broker);
     fw_workers_t *workers = NULL;
-    if (fw_workers_start(&config, metrics, health, &workers) != 0 ||
+    if (fw_workers_start(&config, metrics, bench.health, &workers) != 0 ||
         !fw_job_broker_wait_hello(bench.broker, WAIT_MS)) {
         fail("no worker");
     }
@@ -334,7 +349,7 @@ int main(int argc, char **argv)
     print_rates(&bench);
     print_latencies(&bench);
     fw_workers_stop(&workers);
-    fw_health_destroy(&health);
+    fw_health_destroy(&bench.health);
     fw_metrics_destroy(&metrics);
     fw_job_broker_stop(&bench.broker);
     redisFree(bench.redis);
