@@ -54,6 +54,7 @@ fw_command_fn fw_gateway_command;
 fw_command_fn fw_all_command;
 fw_command_fn fw_publish_command;
 fw_command_fn fw_tail_command;
+fw_command_fn fw_audit_command;
 fw_command_fn fw_token_command;
 fw_command_fn fw_keys_command;
 fw_command_fn fw_dead_letters_command;

@@ -42,6 +42,12 @@ static const fw_argument_t tail_arguments[] = {
     {"control-endpoint", FW_ARGUMENT_TEXT, "URL", "tcp://host:port of the broker's control link"},
 };
 
+static const fw_argument_t audit_arguments[] = {
+    {"once", FW_ARGUMENT_TEXT, "N", "stop when N purges have passed the last timescale"},
+    {"for", FW_ARGUMENT_TEXT, "DURATION", "stop after so long"},
+    {"json", FW_ARGUMENT_FLAG, NULL, "one JSON object a line"},
+};
+
 static const fw_argument_t token_arguments[] = {
     {"sub", FW_ARGUMENT_TEXT, "USER", "the user's id (required)"},
     {"ttl", FW_ARGUMENT_TEXT, "DURATION", "valid for so long (10m)"},
@@ -132,6 +138,19 @@ static const fw_command_t commands[] = {
      .examples = "  freshwire tail --channel room:42\n"
                  "  freshwire tail --json | jq .type",
      .run = fw_tail_command},
+    {.name = "audit",
+     .summary = "look again at what was purged: is anybody served it?",
+     ARGUMENTS(audit_arguments),
+     .details = "Follows a sample of the purges that the broker tells of, and reads Redis as a "
+                "reader would, at each of\n"
+                "audit.timescales. What should have been ended is logged, and purged again unless "
+                "audit.heal is off.\n"
+                "Exit code 1 when something was found. The admin port is opened only when "
+                "admin.listen is set.",
+     .examples = "  freshwire audit\n"
+                 "  freshwire audit --once 1000 --json | jq .stale\n"
+                 "  freshwire audit --audit-timescales '0s 1s' --for 1m",
+     .run = fw_audit_command},
     {.name = "token",
      .summary = "sign a browser token",
      ARGUMENTS(token_arguments),

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cli/audit_role.h"
 #include "cli/link_security.h"
 #include "cli/options_tokens.h"
 #include "gateway/address.h"
@@ -338,6 +339,8 @@ int fw_options_check(const fw_config_t *config, fw_config_error_t *ret_error)
     int result = check_broker(config, ret_error);
     if (result == 0)
         result = check_worker(config, ret_error);
+    if (result == 0)
+        result = fw_options_check_audit(config, ret_error);
     if (result == 0)
         result = check_gateway(config, ret_error);
     if (result == 0)

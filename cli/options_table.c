@@ -167,6 +167,21 @@ static const fw_option_t table[] = {
            "Literal characters that a pattern must begin with; 0 allows any."),
     DURATION("worker.delay", "0", 0, MINUTE, "Test aid: every purge is answered so much later."),
 
+    BOOL("audit.enabled", "false",
+         "Run the auditor beside the workers: it looks again at what was purged, and purges again "
+         "what a reader would still be served. 'freshwire audit' runs it alone."),
+    TEXT("audit.timescales", "0s 1s 10s 60s 5m",
+         "How long after a purge it is looked at again: up to 8 durations, ascending."),
+    NUMBER("audit.rate", "10", 1, 1000, "Purges a second that are sampled."),
+    NUMBER("audit.samples_max", "8192", 1, 1000000, "Purges that are followed at once."),
+    BYTES("audit.bytes_max", "16MiB", 64 * KIB, GIB, "Memory of what is followed."),
+    DURATION("audit.slack", "50ms", 0, MINUTE,
+             "What the clocks of two Redis servers may differ before an entry counts as older than "
+             "a purge."),
+    BOOL("audit.heal", "true", "Purge again what is found stale."),
+    NUMBER("audit.walk_rate", "500", 0, 100000,
+           "Keys of Redis a second that are looked at to find entries of purged tags; 0: none."),
+
     TEXT("gateway.listen", "127.0.0.1:8080",
          "Public address of WebSockets and POST /v1/events; port 0 takes a free one, 0.0.0.0:8080 "
          "is every address."),

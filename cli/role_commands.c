@@ -11,6 +11,7 @@
 #include "cli/options_tokens.h"
 #include "cli/ports_file.h"
 #include "cli/roles.h"
+#include "cli/start_log.h"
 #include "runtime/actor.h"
 #include "runtime/log.h"
 #include "runtime/signals.h"
@@ -19,21 +20,6 @@ enum {
     FILES_MAX = 65536,
     HURRY_POLL_MS = 50,
 };
-
-static void setup_log(const fw_config_t *config)
-{
-    static const char *const formats[] = {
-        [FW_LOG_AUTO] = "auto", [FW_LOG_JSON] = "json", [FW_LOG_TEXT] = "text"};
-    fw_log_level_t level = FW_LOG_INFO;
-    /* The option's choices are the levels. */
-    (void)!fw_log_level_parse(fw_config_text(config, "log.level"), &level);
-    fw_log_format_t format = FW_LOG_AUTO;
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-        if (strcmp(fw_config_text(config, "log.format"), formats[i]) == 0)
-            format = (fw_log_format_t)i;
-    fw_log_setup(level, format);
-    fw_log_set_actor("main");
-}
 
 /* A gateway fits the limit of descriptors to its sessions itself. Without one: a descriptor a peer,
  * and a listening socket that runs out of them would spin. */
@@ -165,7 +151,7 @@ static fw_exit_t announce(const fw_call_t *call, const fw_process_t *process)
 static fw_exit_t run_roles(const fw_call_t *call, fw_roles_t roles)
 {
     fw_signals_block();
-    setup_log(call->config);
+    fw_start_log(call->config);
     raise_file_limit(roles);
     log_open_doors(call->config, roles);
     fw_process_t *process = NULL;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/address.h"
+#include "cli/audit_role.h"
 #include "cli/link_security.h"
 #include "runtime/alloc.h"
 #include "runtime/link_metrics.h"
@@ -27,6 +28,7 @@ struct fw_process {
     fw_zap_t *zap;
     fw_broker_t *broker;
     fw_workers_t *workers;
+    fw_auditor_t *auditor;
     fw_gateway_t *gateway;
 };
 
@@ -169,6 +171,14 @@ static int start_workers(fw_process_t *self, fw_config_error_t *ret_error)
                               "see broker.host, broker.ports and worker.redis_url");
 }
 
+static int start_auditor(fw_process_t *self, fw_config_error_t *ret_error)
+{
+    if (!(self->roles & FW_ROLE_WORKER) || !fw_config_bool(self->config, "audit.enabled"))
+        return 0;
+    return fw_audit_role_start(self->config, &self->connect, self->security, self->metrics,
+                               self->health, &self->auditor, ret_error);
+}
+
 static int start_gateway(fw_process_t *self, fw_config_error_t *ret_error)
 {
     if (!(self->roles & FW_ROLE_GATEWAY))
@@ -210,6 +220,8 @@ int fw_process_start(const fw_config_t *config, fw_roles_t roles, fw_process_t *
         result = start_broker(self, ret_error);
     if (result == 0)
         result = start_workers(self, ret_error);
+    if (result == 0)
+        result = start_auditor(self, ret_error);
     if (result == 0)
         result = start_gateway(self, ret_error);
     if (result != 0) {
@@ -331,6 +343,7 @@ void fw_process_stop(fw_process_t **self_p)
         return;
     fw_health_set_draining(self->health);
     fw_gateway_stop(&self->gateway);
+    fw_auditor_stop(&self->auditor);
     /* The broker before its workers: at its end they close the cache for it. */
     fw_broker_stop(&self->broker);
     fw_workers_stop(&self->workers);

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -20,7 +19,7 @@
 #include "workers/audit_metrics.h"
 #include "workers/auditor.h"
 
-enum { PATIENCE_MS = 20000, BEACON_MS = 100, POLL_US = 5000 };
+enum { PATIENCE_MS = 20000, BEACON_MS = 100, POLL_MS = 5 };
 
 typedef struct {
     fw_redis_fixture_t *server;
@@ -96,7 +95,8 @@ static void turn(world_t *world)
         assert_int_equal(
             fw_socket_send(world->events, fw_codec_encode_beacon_frame(world->codec, &beacon)), 0);
     }
-    usleep(POLL_US);
+    zmq_pollitem_t item = {.socket = zsock_resolve(world->events), .events = ZMQ_POLLIN};
+    (void)zmq_poll(&item, 1, POLL_MS);
 }
 
 static void await_counter(world_t *world, const fw_counter_t *counter, uint64_t value)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cli/address.h"
+#include "cli/audit_role.h"
 #include "cli/options.h"
 
 /* A configuration of the defaults and some variables. */
@@ -57,6 +58,9 @@ static void refuses_what_no_single_range_can_say(void **state)
                    "broker.history_channel_bytes_max");
     assert_refused("FRESHWIRE_WORKER_REDIS_URL=http://cache", "worker.redis_url");
     assert_refused("FRESHWIRE_WORKER_NAMESPACE=a:b", "worker.namespace");
+    assert_refused("FRESHWIRE_AUDIT_TIMESCALES=soon", "audit.timescales");
+    assert_refused("FRESHWIRE_AUDIT_TIMESCALES=1s 1s", "audit.timescales");
+    assert_refused("FRESHWIRE_AUDIT_TIMESCALES=1 2 3 4 5 6 7 8 9", "audit.timescales");
     assert_refused("FRESHWIRE_GATEWAY_LISTEN=8080", "gateway.listen");
     assert_refused("FRESHWIRE_GATEWAY_LISTEN=host:port", "gateway.listen");
     assert_refused("FRESHWIRE_ADMIN_LISTEN=127.0.0.1:", "admin.listen");
@@ -131,6 +135,31 @@ static void the_workers_defaults_are_the_tables(void **state)
     assert_int_equal(mine.sweep_count, its.sweep_count);
     assert_int_equal(mine.sweep_prefix_min, its.sweep_prefix_min);
     assert_int_equal(mine.delay_ms, its.delay_ms);
+    fw_config_destroy(&config);
+}
+
+static void the_auditors_defaults_are_the_tables(void **state)
+{
+    (void)state;
+    fw_config_t *config = load(NULL);
+    fw_endpoints_t connect;
+    fw_options_connect_endpoints(config, FW_ROLE_GATEWAY, &connect);
+    fw_auditor_config_t mine = fw_options_auditor(config, &connect);
+    fw_auditor_config_t its = fw_auditor_defaults();
+    assert_string_equal(mine.events_endpoint, its.events_endpoint);
+    assert_string_equal(mine.redis_url, its.redis_url);
+    assert_string_equal(mine.name_space, its.name_space);
+    assert_int_equal(mine.stamp_ttl_ms, its.stamp_ttl_ms);
+    assert_int_equal(mine.redis_timeout_ms, its.redis_timeout_ms);
+    assert_int_equal(mine.scales_count, its.scales_count);
+    for (size_t i = 0; i < its.scales_count; i++)
+        assert_int_equal(mine.scales_ms[i], its.scales_ms[i]);
+    assert_int_equal(mine.rate, its.rate);
+    assert_int_equal(mine.samples_max, its.samples_max);
+    assert_int_equal(mine.bytes_max, its.bytes_max);
+    assert_int_equal(mine.slack_ms, its.slack_ms);
+    assert_int_equal(mine.heal, its.heal);
+    assert_int_equal(mine.walk_rate, its.walk_rate);
     fw_config_destroy(&config);
 }
 
@@ -271,6 +300,7 @@ int main(void)
         cmocka_unit_test(the_defaults_are_valid),
         cmocka_unit_test(the_brokers_defaults_are_the_tables),
         cmocka_unit_test(the_workers_defaults_are_the_tables),
+        cmocka_unit_test(the_auditors_defaults_are_the_tables),
         cmocka_unit_test(the_gateways_defaults_are_the_tables),
         cmocka_unit_test(all_roles_meet_inside_the_process_and_services_outside),
         cmocka_unit_test(roles_of_their_own_connect_to_the_brokers_host),
