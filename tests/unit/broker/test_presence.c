@@ -246,7 +246,7 @@ static void a_room_with_too_many_is_told_by_its_number(void **state)
         (void)snprintf(user, sizeof user, "u%02d", i);
         (void)report(&f, 0, false, false, "room:1", user, 0, true);
     }
-    (void)pass(&f, 1500, 1);
+    (void)pass(&f, 2500, 1);
     assert_false(f.last.too_many);
     assert_true(f.last.previous == 0);
     assert_int_equal(f.last.count, 14);
