@@ -13,3 +13,6 @@ endforeach()
 target_sources(test_unit_gateway_encodings PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit/proto/browser_message.c)
 target_include_directories(test_unit_gateway_encodings PRIVATE
   $<TARGET_PROPERTY:fw_proto_generated,INTERFACE_INCLUDE_DIRECTORIES>)
+foreach(topic notes dialogue_rooms)
+  fw_unit_test(gateway ${topic} fw::gateway fw_gateway_support)
+endforeach()
