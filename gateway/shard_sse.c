@@ -14,6 +14,8 @@ enum {
     PADDING_UNIT = 1024,
     PADDING_UNITS_MAX = 16, /* beyond: so many */
     ORIGIN_SIZE_MAX = 512,
+    WAIT_CODES = 4200, /* close codes, see close_code.h */
+    FINAL_CODES = 4400,
 };
 
 /* What the URL asks for. */
@@ -97,16 +99,11 @@ static unsigned status_of(fw_close_code_t code)
 {
     if (code < FW_CLOSE_TOKEN_EXPIRED || code == FW_CLOSE_KEY_UNKNOWN)
         return 503;
-    if (code < FW_CLOSE_TOO_MANY)
+    if (code < WAIT_CODES)
         return 401;
-    switch (code) {
-    case FW_CLOSE_TOO_MANY:
-        return 429;
-    case FW_CLOSE_FORBIDDEN:
-        return 403;
-    default:
-        return 400;
-    }
+    if (code < FINAL_CODES)
+        return code == FW_CLOSE_TOO_MANY ? 429 : 503;
+    return code == FW_CLOSE_FORBIDDEN ? 403 : 400;
 }
 
 static int refuse(fw_shard_t *self, struct lws *wsi, fw_refused_t what, unsigned status,
@@ -263,7 +260,8 @@ void fw_sse_beat(fw_shard_t *self, fw_session_t *session, int64_t now_ms)
 
 void fw_sse_farewell(fw_shard_t *self, fw_session_t *session, const fw_close_t *close)
 {
-    bool comes_back = close->code < FW_CLOSE_TOKEN_EXPIRED || close->code == FW_CLOSE_TOO_MANY;
+    bool comes_back = close->code < FW_CLOSE_TOKEN_EXPIRED ||
+                      (close->code >= WAIT_CODES && close->code < FINAL_CODES);
     if (comes_back)
         fw_session_say_retry(session, spread_ms(self));
     fw_session_say_close(session, close);
