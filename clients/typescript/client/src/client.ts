@@ -59,6 +59,8 @@ export interface SyncStatus {
   readonly attempt: number;
   /** Why the last connection ended, until the next one is live. */
   readonly error: SyncError | undefined;
+  /** The server is without its broker: the connection stands, but events come late, or as gaps. */
+  readonly degraded: boolean;
 }
 
 export interface SyncClientEvents<Event extends SyncEvent = SyncEvent> {
@@ -378,7 +380,8 @@ class Client {
       status.state === known.state &&
       status.sessionId === known.sessionId &&
       status.attempt === known.attempt &&
-      status.error === known.error
+      status.error === known.error &&
+      status.degraded === known.degraded
     ) {
       return;
     }
@@ -405,10 +408,10 @@ class Client {
   }
 
   #snapshot(): SyncStatus {
-    const { phase, wasLive, sessionId, userId, attempt, error } = this.#machine;
+    const { phase, wasLive, sessionId, userId, attempt, error, degraded } = this.#machine;
     const trying = wasLive ? "reconnecting" : "connecting";
     const same = phase === "idle" || phase === "live" || phase === "stopped";
-    return { state: same ? phase : trying, sessionId, userId, attempt, error };
+    return { state: same ? phase : trying, sessionId, userId, attempt, error, degraded };
   }
 
   #apply(effect: Effect): void {

@@ -106,6 +106,8 @@ export class Machine {
   sessionId: string | undefined;
   userId: string | undefined;
   wasLive = false;
+  /** The server has lost its broker: events may come late. */
+  degraded = false;
   error: SyncError | undefined;
 
   readonly #options: MachineOptions;
@@ -309,6 +311,9 @@ export class Machine {
         return this.#published(frame.request_id, undefined);
       case "fw.ping":
         return this.#send({ type: "fw.pong" });
+      case "fw.degraded":
+        this.degraded = frame.degraded === true;
+        return;
       case "fw.drain":
         this.#windowMs = milliseconds(frame.reconnect_window_ms, this.#windowMs);
     }
@@ -319,6 +324,7 @@ export class Machine {
     this.wasLive = true;
     this.error = undefined;
     this.sessionId = frame.session_id;
+    this.degraded = frame.degraded === true;
     this.userId = frame.user_id;
     this.#reason = "reconnect";
     this.#liveSince = now;
@@ -536,6 +542,7 @@ export class Machine {
     }
     this.generation += 1;
     this.sessionId = undefined;
+    this.degraded = false;
     this.#probeDeadline = Infinity;
     this.#pending.clear();
     this.#retries.clear();

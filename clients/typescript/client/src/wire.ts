@@ -73,6 +73,7 @@ export type ServerFrame =
       user_id?: string;
       ping_interval_ms: number;
       reconnect_window_ms: number;
+      degraded?: boolean;
       subscriptions: WireSubscription[];
     }
   | ({ type: "fw.subscribed"; request_id: string } & WireSubscription)
@@ -95,6 +96,7 @@ export type ServerFrame =
   | WirePresence
   | { type: "fw.ping" }
   | { type: "fw.pong" }
+  | { type: "fw.degraded"; degraded: boolean }
   | { type: "fw.drain"; reconnect_window_ms: number };
 
 export interface WireWish {

@@ -182,6 +182,26 @@ describe("backoff", () => {
     expect(chiSquare).toBeLessThan(27.9); // p = 0.001 with nine degrees of freedom
   });
 
+  it("shows when the server is without its broker, and when it is so no more", async () => {
+    const { client, server, clock } = harness();
+    client.connect();
+    await clock.advance(10);
+    expect(client.status.degraded).toBe(false);
+    const seen: boolean[] = [];
+    client.on("status", (status) => seen.push(status.degraded));
+    server.sessions[0]?.send({ type: "fw.degraded", degraded: true });
+    await clock.advance(10);
+    expect(client.status).toMatchObject({ state: "live", degraded: true });
+    server.sessions[0]?.send({ type: "fw.degraded", degraded: false });
+    await clock.advance(10);
+    expect(seen).toEqual([true, false]);
+    server.sessions[0]?.send({ type: "fw.degraded", degraded: true });
+    await clock.advance(10);
+    server.close(4000, "draining");
+    await clock.advance(10);
+    expect(client.status.degraded).toBe(false);
+  });
+
   it("obeys the window of fw.drain, and ignores it for a session's own fault", async () => {
     const { client, server, clock } = harness({ random: () => 0.9 });
     client.connect();

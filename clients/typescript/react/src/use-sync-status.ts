@@ -9,6 +9,7 @@ const idle: SyncStatus = {
   userId: undefined,
   attempt: 0,
   error: undefined,
+  degraded: false,
 };
 
 /** The state of the provider's connection. */
