@@ -95,7 +95,7 @@ static void clear(stream_t *stream)
 /* ------ the answer */
 
 /* What a close code is before the stream has begun. */
-static unsigned status_of(fw_close_code_t code)
+static unsigned status_of(int code)
 {
     if (code < FW_CLOSE_TOKEN_EXPIRED || code == FW_CLOSE_KEY_UNKNOWN)
         return 503;
@@ -185,7 +185,7 @@ static int begin(fw_shard_t *self, struct lws *wsi, const stream_t *stream, cons
     if (refused.code != FW_CLOSE_NONE) {
         fw_counter_add(self->metrics.opened_refused, 1);
         fw_ws_end(self, connection, (int)refused.code);
-        return refuse(self, wsi, FW_REFUSED_STREAM, status_of(refused.code), refused.reason);
+        return refuse(self, wsi, FW_REFUSED_STREAM, status_of((int)refused.code), refused.reason);
     }
     fw_counter_add(self->metrics.opened_open, 1);
     connection->padding = (uint8_t)((stream->padding + PADDING_UNIT - 1) / PADDING_UNIT);
@@ -261,7 +261,7 @@ void fw_sse_beat(fw_shard_t *self, fw_session_t *session, int64_t now_ms)
 void fw_sse_farewell(fw_shard_t *self, fw_session_t *session, const fw_close_t *close)
 {
     bool comes_back = close->code < FW_CLOSE_TOKEN_EXPIRED ||
-                      (close->code >= WAIT_CODES && close->code < FINAL_CODES);
+                      ((int)close->code >= WAIT_CODES && (int)close->code < FINAL_CODES);
     if (comes_back)
         fw_session_say_retry(session, spread_ms(self));
     fw_session_say_close(session, close);
