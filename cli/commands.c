@@ -74,6 +74,21 @@ static const fw_argument_t keys_arguments[] = {
     {"public", FW_ARGUMENT_FLAG, NULL, "show the public key of the secret one on standard input"},
 };
 
+static const fw_argument_t sessions_arguments[] = {
+    {"user", FW_ARGUMENT_TEXT, "ID", "whose sessions (required, but for list)"},
+    {"session", FW_ARGUMENT_TEXT, "ID", "disconnect: only this one"},
+    {"code", FW_ARGUMENT_TEXT, "CODE",
+     "disconnect: 4403 final (default), 4100 a new token first, 4000 come back"},
+    {"reason", FW_ARGUMENT_TEXT, "TEXT", "disconnect: what the browser is told"},
+    {"channel", FW_ARGUMENT_TEXT, "CHANNEL", "unsubscribe: from which channel"},
+    {"room", FW_ARGUMENT_LIST, "GLOB", "refresh: rooms to listen to; '' is none"},
+    {"publish", FW_ARGUMENT_LIST, "GLOB", "refresh: rooms to publish into; '' is none"},
+    {"presence", FW_ARGUMENT_LIST, "GLOB", "refresh: rooms to be seen in; '' is none"},
+    {"limit", FW_ARGUMENT_TEXT, "N", "list: at most so many (100)"},
+    {"after", FW_ARGUMENT_TEXT, "ID", "list: go on behind this session"},
+    {"admin", FW_ARGUMENT_TEXT, "HOST:PORT", "the admin port of a gateway (default: admin.listen)"},
+};
+
 static const fw_argument_t healthcheck_arguments[] = {
     {"ready", FW_ARGUMENT_FLAG, NULL,
      "ask whether it can be given work (/readyz), not only whether it lives"},
@@ -185,6 +200,21 @@ static const fw_command_t commands[] = {
      .examples = "  freshwire dead-letters list | jq .data.reason\n"
                  "  freshwire dead-letters take | freshwire publish --stdin",
      .run = fw_dead_letters_command},
+    {.name = "sessions",
+     .summary = "list live sessions, or end or change those of a user",
+     .word = "WHAT",
+     .words = "list|disconnect|unsubscribe|refresh",
+     ARGUMENTS(sessions_arguments),
+     .details =
+         "  list         sessions of the gateway that is asked\n"
+         "  disconnect   closes a user's sessions at every gateway\n"
+         "  unsubscribe  takes them out of a channel; their tokens may still allow it\n"
+         "  refresh      other rooms take the place of those of their tokens\n"
+         "Needs one of the gateway's admin.keys. Exit code 5 when not every gateway answered.",
+     .examples = "  freshwire sessions list --user u1\n"
+                 "  freshwire sessions disconnect --user u1 --code 4100 --reason 'sign in again'\n"
+                 "  freshwire sessions refresh --user u1 --room 'team-1-*'",
+     .run = fw_sessions_command},
     {.name = "config",
      .summary = "check, print or document the configuration",
      .word = "WHAT",

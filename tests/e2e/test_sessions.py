@@ -11,7 +11,7 @@ from typing import Any, Callable
 import pytest
 
 from conftest import SECRET
-from stack import Answer, Daemon, Session, make_token, request, wait_for
+from stack import Answer, Daemon, Session, make_token, request, run_command, wait_for
 from stack.client import freshwire
 
 KEY = "the-admin-key-of-the-tests"
@@ -250,3 +250,29 @@ def test_who_was_unsubscribed_gets_nothing_more(gateway, broker: Daemon) -> None
         publisher.close()
         for one in sessions.values():
             one.close()
+
+
+def test_the_command_line_says_the_same(gateway, binary) -> None:
+    door = gateway()
+    mine = session(door, "9")
+
+    def sessions(*arguments: str, key: str = KEY) -> Any:
+        return run_command(
+            "sessions", *arguments, "--admin", door.ports["admin"], env={"FRESHWIRE_ADMIN_KEYS": key}, binary=binary
+        )
+
+    assert mine.subscribe("room:1")["type"] == "fw.subscribed"
+    shown = sessions("list", "--user", "9")
+    assert shown.returncode == 0
+    assert [one["session_id"] for one in json.loads(shown.stdout)["sessions"]] == [mine.welcome["session_id"]]
+    assert json.loads(sessions("unsubscribe", "--user", "9", "--channel", "room:1").stdout)["sessions"] == 1
+    assert mine.receive("fw.unsubscribed", LONG_S)["channel"] == "room:1"
+    assert json.loads(sessions("refresh", "--user", "9", "--room", "2*").stdout)["sessions"] == 1
+    assert mine.subscribe("room:1")["code"] == 4403
+    refused = sessions("disconnect", "--user", "9", key="wrong")
+    assert (refused.returncode, refused.stdout) == (4, "")
+    assert "admin.keys" in refused.stderr
+    refused = sessions("disconnect", "--user", "")
+    assert refused.returncode == 2 and "user_id" in refused.stderr
+    assert json.loads(sessions("disconnect", "--user", "9", "--code", "4100").stdout)["sessions"] == 1
+    assert mine.wait_closed(LONG_S) == 4100
