@@ -185,8 +185,7 @@ static int start_gateway(fw_process_t *self, fw_config_error_t *ret_error)
         return 0;
     fw_gateway_config_t gateway = fw_options_gateway(self->config, self->roles, &self->connect);
     gateway.security = self->security;
-    if (self->admin)
-        gateway.admin_endpoint = FW_SESSIONS_ENDPOINT;
+    gateway.admin_endpoint = self->admin ? FW_SESSIONS_ENDPOINT : "";
     int result = fw_gateway_start(&gateway, self->metrics, self->health, &self->gateway);
     return result == 0
                ? 0

@@ -72,6 +72,20 @@ static int refuse(char ret_reason[FW_TLS_REASON_SIZE], const char *path, const c
     return -EINVAL;
 }
 
+/* Seconds since 1970, without the C library's time zones: several threads do this. */
+static int64_t expires_s(const X509 *certificate)
+{
+    struct tm when;
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &when) != 1)
+        return 0;
+    /* Days of the proleptic Gregorian calendar, with years that begin in March. */
+    int64_t year = when.tm_year + 1900 - (when.tm_mon < 2 ? 1 : 0);
+    int64_t month = (when.tm_mon + 10) % 12;
+    int64_t days = 365 * year + year / 4 - year / 100 + year / 400 + (month * 306 + 5) / 10 +
+                   when.tm_mday - 1 - 719468;
+    return ((days * 24 + when.tm_hour) * 60 + when.tm_min) * 60 + when.tm_sec;
+}
+
 static BIO *open_file(const char *path, char ret_reason[FW_TLS_REASON_SIZE])
 {
     struct stat status;
@@ -117,7 +131,7 @@ static int read_certificate(const char *path, identity_t *identity,
         return refuse(ret_reason, path, "holds no certificate in PEM");
     if (!ended)
         return refuse(ret_reason, path, "holds a broken certificate, or too many");
-    if (X509_cmp_current_time(X509_get0_notAfter(identity->certificate)) <= 0)
+    if (expires_s(identity->certificate) <= (int64_t)time(NULL))
         return refuse(ret_reason, path, "the certificate has expired");
     ERR_clear_error();
     return 0;
@@ -198,14 +212,6 @@ void *fw_tls_unused(fw_tls_t *self)
     if (!self->unused)
         self->unused = SSL_CTX_new(TLS_client_method());
     return self->unused;
-}
-
-static int64_t expires_s(const X509 *certificate)
-{
-    struct tm when;
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &when) != 1)
-        return 0;
-    return (int64_t)timegm(&when);
 }
 
 int fw_tls_reload(fw_tls_t *self, char ret_reason[FW_TLS_REASON_SIZE])

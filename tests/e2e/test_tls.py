@@ -179,7 +179,7 @@ def test_broken_files_keep_the_old_certificate_and_say_why(start: Start, tmp_pat
 def test_a_gateway_does_not_start_with_a_certificate_that_is_none(tmp_path: Path) -> None:
     certificate, _ = make_certificate(tmp_path, "one")
     _, other_key = make_certificate(tmp_path, "other")
-    flags = ["gateway", "--gateway-listen", "127.0.0.1:0", "--admin-listen", "", "--gateway-tls-certificate"]
+    flags = ["gateway", "--gateway-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--gateway-tls-certificate"]
     for pair, reason in (
         ([str(certificate), "--gateway-tls-key", str(other_key)], "is not the key of the certificate"),
         ([str(tmp_path / "nothing"), "--gateway-tls-key", str(other_key)], "no such file"),

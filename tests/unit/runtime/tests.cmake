@@ -1,6 +1,6 @@
 # Tests of runtime/.
 foreach(topic
-    actor admin alloc backoff config config_document config_yaml descriptors handshakes health keyring listen metrics random resolve rule shared signals socket
+    actor admin alloc backoff config config_document config_yaml descriptors handshakes health inlet keyring listen metrics random resolve rule shared signals socket
     socket_settings zap_request)
   fw_unit_test(runtime ${topic} fw::runtime)
 endforeach()
