@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "gateway/dialogue.h"
+#include "gateway/dialogue_rooms.h"
 #include "gateway/gather.h"
 #include "proto/utf8.h"
 
@@ -99,6 +99,36 @@ static void talk(const fw_dialogue_t *dialogue, fw_session_t *session, const fw_
     }
 }
 
+/* Whatever a client publishes is an event that the broker would take, and of its own user. */
+static int pass(void *context, const fw_event_t *event)
+{
+    fw_refusal_t refusal;
+    (void)context;
+    require(fw_event_check(event, &refusal) == 0);
+    require(event->client && fw_text_equal(event->user_id, FW_TEXT("ada")));
+    require(event->audience_count == 1 && event->data.bytes.size <= 64);
+    return 0;
+}
+
+static int keep_event(void *context, fw_session_t *session, const fw_event_t *event,
+                      fw_text_t request_id)
+{
+    (void)session, (void)request_id;
+    return pass(context, event);
+}
+
+/* A user who may do everything in rooms. */
+static void sign_in(fw_session_t *session)
+{
+    static const fw_text_t all[] = {{"*", 1}};
+    fw_claims_t *claims = NULL;
+    fw_claims_terms_t terms = {.user = FW_TEXT("ada")};
+    for (int i = 0; i < FW_ACTIONS; i++)
+        terms.rooms[i] = (fw_claim_t){true, all, 1};
+    require(fw_claims_new(&terms, &claims) == 0);
+    fw_session_set_claims(session, &claims);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const paths[] = {"/ws", "/ws/notifications", "/ws/room/42", "/ws"};
@@ -122,6 +152,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .refused = &refused,
         .resume_max = CHANNELS_MAX,
     };
+    const struct fw_client_publish publish = {
+        .per_second = 10, .bytes_max = 64, .keep = true, .pass = pass, .keep_event = keep_event};
+    fw_rooms_t *rooms = fw_rooms_new(dialogue.hub);
+    fw_hub_set_rooms(dialogue.hub, rooms);
+    dialogue.rooms = rooms;
+    dialogue.publish = &publish;
     fw_opening_t opening = {
         .route = fw_route_parse(FW_TEXT_NONE, fw_text(paths[data[0] & 3])),
         .subprotocol = data[0] & 4 ? FW_SUBPROTOCOL_OURS : FW_SUBPROTOCOL_NONE,
@@ -130,17 +166,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     };
     fw_gather_t *gather = fw_gather_new(FW_ENCODING_JSON, data[0] & 8);
     fw_session_t *session = fw_session_new(NULL, 1);
+    if (data[0] & 16)
+        sign_in(session);
     fw_close_t opened = fw_dialogue_open(&dialogue, session, &opening, 0, WALL_S);
     answer(dialogue.hub);
     if (opened.code == FW_CLOSE_NONE)
         talk(&dialogue, session, &opening.route, gather, data + 1, size - 1);
     fw_hub_part(dialogue.hub, session, END_MS);
     require(fw_hub_counts(dialogue.hub)->subscriptions == 0);
+    require(fw_roster_counts(fw_rooms_roster(rooms))->rooms == 0);
     fw_hub_tick(dialogue.hub, END_MS + 10);
     require(fw_hub_counts(dialogue.hub)->channels == 0);
     fw_session_destroy(&session);
     fw_gather_destroy(&gather);
     fw_hub_destroy(&dialogue.hub);
+    fw_rooms_destroy(&rooms);
     fw_auth_destroy(&auth);
     return 0;
 }
