@@ -193,12 +193,20 @@ class Cluster:
         self.workers.append(Role(self, name, "worker", [*redis, *(link or self.link_flags()), *flags]))
         return self.workers[-1]
 
-    def add_gateway(self, *flags: str, link: Sequence[str] | None = None) -> Role:
+    def add_gateway(
+        self,
+        *flags: str,
+        link: Sequence[str] | None = None,
+        drain: tuple[str, str] = ("200ms", "300ms"),
+        pings: tuple[str, str] = ("2s", "2s"),
+    ) -> Role:
+        """drain: over how long sessions are closed, and in what time they come back at least."""
         name = f"gateway{len(self.gateways)}"
         port = self.port()
         listen = ["--gateway-listen", f"{self.address(name)}:{port}"]
-        quick = ["--gateway-drain-delay", "0", "--gateway-drain-window", "200ms", "--gateway-reconnect-window", "300ms"]
-        patience = ["--gateway-ping-interval", "2s", "--gateway-pong-timeout", "2s"]
+        quick = ["--gateway-drain-delay", "0", "--gateway-drain-window", drain[0]]
+        quick += ["--gateway-reconnect-window", drain[1]]
+        patience = ["--gateway-ping-interval", pings[0], "--gateway-pong-timeout", pings[1]]
         env = {"FRESHWIRE_GATEWAY_JWT_SECRET": SECRET, "FRESHWIRE_GATEWAY_PUBLISH_KEYS": PUBLISH_KEY}
         all_flags = [*listen, *quick, *patience, *(link or self.link_flags()), *flags]
         self.gateways.append(Role(self, name, "gateway", all_flags, env))

@@ -74,6 +74,10 @@ class Subscriber:
         self.connected = False
         self.connections = 0
         self.errors: list[dict[str, Any]] = []
+        self.opened: list[float] = []  # when each connection was welcomed
+        self.drained: list[float] = []  # when it was told to come back later, by fw.drain
+        self._away_s = 0.0
+        self._held_until = 0.0
         self.delay_s = delay_s  # a page that is slow to read: seconds after each message
         self._gateways = list(gateways)
         self._next = 0
@@ -92,10 +96,11 @@ class Subscriber:
         with suppress(concurrent.futures.CancelledError, TimeoutError):
             self._task.result(5)
 
-    def cut(self) -> None:
-        """The connection is lost, without a word."""
+    def cut(self, away_s: float = 0.0) -> None:
+        """The connection is lost, without a word; the next is not tried for so long."""
 
         def abort() -> None:
+            self._held_until = time.monotonic() + away_s
             if self._socket and self._socket.transport:
                 self._socket.transport.abort()
 
@@ -123,7 +128,10 @@ class Subscriber:
                     self.history.entries.append(Parted(time.monotonic(), code))
                 self.connected = False
             self._next += 1
-            await asyncio.sleep(self._random.uniform(*BACKOFF_S))
+            wait_s = self._random.uniform(*BACKOFF_S)
+            if self._away_s:
+                wait_s, self._away_s = self._random.uniform(0, self._away_s), 0.0
+            await asyncio.sleep(max(wait_s, self._held_until - time.monotonic()))
 
     async def _converse(self, socket: Any) -> None:
         given = dict(self.places)
@@ -145,6 +153,10 @@ class Subscriber:
                     silence_s = message["ping_interval_ms"] / 1000 + GRACE_S
                     self.connected = True
                     self.connections += 1
+                    self.opened.append(now)
+                elif kind == "fw.drain":
+                    self._away_s = message["reconnect_window_ms"] / 1000
+                    self.drained.append(now)
                 elif kind == "fw.ping":
                     await socket.send('{"type":"fw.pong"}')
                 await self._take(message, given, now)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Many sessions at once: deploys at noon, networks that go and come. The quick ones are small; nightly, thousands."""
+
+from __future__ import annotations
+
+import resource
+import time
+
+import pytest
+
+from stack import wait_for
+
+from harness.run import percentile
+from test_load import ms, report
+
+CALM = {"pings": ("25s", "10s")}
+
+
+def crowd(run, sessions: int, rooms: int) -> None:
+    """Each shows one room; a room has as many as another."""
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(files, min(most, sessions + 1000)), most))
+    for number in range(sessions):
+        run.subscribe(channels=[f"room:{number % rooms}"])
+    wait_for(lambda: all(session.connected for session in run.subscribers), "every session is connected", 120)
+
+
+def publish(run, rooms: int) -> None:
+    run.publish_acked(60, channels=[f"room:{number}" for number in range(rooms)])
+    run.warm_up()
+
+
+def busiest_tenth(moments: list[float], began: float, seconds: float) -> float:
+    """The share of the busiest tenth of the window."""
+    tenths = [0] * 10
+    for moment in moments:
+        tenths[min(9, max(0, int((moment - began) / seconds * 10)))] += 1
+    return max(tenths) / max(1, len(moments))
+
+
+@pytest.mark.parametrize(
+    "sessions, rooms, window_s", [(150, 15, 4), pytest.param(5000, 250, 30, marks=pytest.mark.nightly)]
+)
+def test_rolling_restart_of_three_gateways_costs_no_event_and_no_refetch(
+    sessions: int, rooms: int, window_s: int, cluster, make_run, step
+) -> None:
+    for _ in range(3):
+        cluster.add_gateway(drain=(f"{window_s}s", "500ms"), **CALM)
+    run = make_run(cluster.start(workers=1, gateways=3))
+    crowd(run, sessions, rooms)
+    publish(run, rooms)
+    shares = []
+    for gateway in cluster.gateways:
+        mine = int(gateway.metric("freshwire_sessions"))
+        step(f"{gateway.name} with {mine} sessions is restarted")
+        began = time.monotonic()
+        gateway.restart()
+        gateway.ready()
+        wait_for(lambda: all(session.connected for session in run.subscribers), "all are back", 60)
+        again = [moment for session in run.subscribers for moment in session.opened if moment > began]
+        shares.append(busiest_tenth(again, began, window_s + 1))
+        run.wait_accepted(30)
+    drained = sum(len(session.drained) for session in run.subscribers)
+    verdict = run.conclude(converged_s=120)
+    # The checker has seen that each event came to each session, in order and once. A session that goes on from its
+    # place refetches nothing: only a reset makes it.
+    report(
+        f"rolling-restart-{sessions}",
+        {
+            "sessions": sessions,
+            "moved": drained,
+            "busiest_tenth_of_the_window": [round(share, 2) for share in shares],
+            "received": verdict.counts["received"],
+            "refetches_caused": verdict.counts["resets"],
+        },
+    )
+    assert verdict.counts["resets"] == 0
+    assert drained >= sessions, "every session was moved, and told so"
+    assert max(shares) < 0.5, shares
+
+
+@pytest.mark.parametrize(
+    "sessions, rooms, rounds", [(150, 15, 3), pytest.param(2000, 100, 10, marks=pytest.mark.nightly)]
+)
+def test_every_session_is_dropped_for_two_seconds_again_and_again(
+    sessions: int, rooms: int, rounds: int, cluster, make_run, step
+) -> None:
+    for _ in range(2):
+        cluster.add_gateway(**CALM)
+    run = make_run(cluster.start(workers=1, gateways=2))
+    crowd(run, sessions, rooms)
+    publish(run, rooms)
+    back = []
+    for number in range(rounds):
+        step(f"every session is lost for 2 s, {number + 1} of {rounds}")
+        began = time.monotonic()
+        for session in run.subscribers:
+            session.cut(away_s=2.0)
+        wait_for(lambda: not any(session.connected for session in run.subscribers), "all are away", 30)
+        wait_for(lambda: all(session.connected for session in run.subscribers), "all are back", 60)
+        back.append(time.monotonic() - began)
+        run.wait_accepted(30)
+    late = sorted(value for session in run.subscribers[:20] for value in run.latencies(session))
+    verdict = run.conclude(converged_s=120)
+    report(
+        f"dropped-{sessions}",
+        {
+            "sessions": sessions,
+            "rounds": rounds,
+            "all_back_after_s": [round(value, 1) for value in back],
+            "p50_ms": ms(late, 50),
+            "p99_ms": ms(late, 99),
+            "received": verdict.counts["received"],
+            "resets": verdict.counts["resets"],
+        },
+    )
+    assert verdict.counts["resets"] == 0
+    assert percentile(late, 100) < 10, "what was missed comes with the connection"
