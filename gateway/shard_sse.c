@@ -97,7 +97,7 @@ static void clear(stream_t *stream)
 /* What a close code is before the stream has begun. */
 static unsigned status_of(int code)
 {
-    if (code < FW_CLOSE_TOKEN_EXPIRED || code == FW_CLOSE_KEY_UNKNOWN)
+    if (code < FW_CLOSE_TOKEN_EXPIRED)
         return 503;
     if (code < WAIT_CODES)
         return 401;

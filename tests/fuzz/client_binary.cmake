@@ -1,0 +1,1 @@
+fw_fuzz_target(client_binary fw::gateway)
