@@ -7,6 +7,7 @@
 
 #include "cli/duration.h"
 #include "runtime/log.h"
+#include "workers/audit_compare.h"
 
 enum { WORD_SIZE = 32, SCALE_MS_MAX = 24 * 60 * 60 * 1000 };
 
@@ -47,6 +48,14 @@ int fw_options_check_audit(const fw_config_t *config, fw_config_error_t *ret_err
 {
     int64_t scales_ms[FW_AUDIT_SCALES_MAX];
     size_t count = 0;
+    const char *const *rules = NULL;
+    size_t rules_count = fw_config_list(config, "audit.url", &rules);
+    fw_config_error_t error;
+    if (fw_audit_url_check(rules, rules_count, &error) != 0) {
+        (void)snprintf(ret_error->text, sizeof ret_error->text, "%.150s: %.350s",
+                       fw_config_origin(config, "audit.url"), error.text);
+        return -EINVAL;
+    }
     return read_scales(config, scales_ms, &count, ret_error);
 }
 
@@ -66,6 +75,8 @@ fw_auditor_config_t fw_options_auditor(const fw_config_t *config, const fw_endpo
         .heal = fw_config_bool(config, "audit.heal"),
         .walk_rate = (uint32_t)fw_config_number(config, "audit.walk_rate"),
     };
+    auditor.url_rules_count = fw_config_list(config, "audit.url", &auditor.url_rules);
+    auditor.url_after_ms = fw_config_number(config, "audit.url_after");
     (void)!read_scales(config, auditor.scales_ms, &auditor.scales_count, &error);
     return auditor;
 }

@@ -55,8 +55,9 @@ static const fw_option_t table[] = {
          "Address of /healthz, /readyz and /metrics; port 0 takes a free one, empty is none. Never "
          "a public one."),
 
-    SECRETS("admin.keys", "Bearer keys for /v1/sessions on the admin port of a gateway; none: nobody "
-                          "may use it."),
+    SECRETS("admin.keys",
+            "Bearer keys for /v1/sessions on the admin port of a gateway; none: nobody "
+            "may use it."),
 
     TEXT("broker.bind", "127.0.0.1",
          "Address that the broker's five ports are bound to; * is every address."),
@@ -181,6 +182,11 @@ static const fw_option_t table[] = {
     BOOL("audit.heal", "true", "Purge again what is found stale."),
     NUMBER("audit.walk_rate", "500", 0, 100000,
            "Keys of Redis a second that are looked at to find entries of purged tags; 0: none."),
+    LIST("audit.url", "Where the service shows what looks stale: \"<pattern of keys or tags> "
+                      "url=https://…{name}…\". It is read with and without the cache, and only a "
+                      "difference counts."),
+    DURATION("audit.url_after", "60s", 0, 24 * HOUR,
+             "Only what is found stale at this timescale or later is read over HTTP."),
 
     TEXT("gateway.listen", "127.0.0.1:8080",
          "Public address of WebSockets and POST /v1/events; port 0 takes a free one, 0.0.0.0:8080 "

@@ -130,12 +130,19 @@ static void say_where(const char *url, char *text, size_t size)
     (void)snprintf(text, size, "%.*s", (int)(length < 100 ? length : 100), host);
 }
 
+/* One with a line break would be two. */
+static bool has_bad_header(const fw_fetch_request_t *request)
+{
+    for (size_t i = 0; i < request->headers_count; i++)
+        if (strpbrk(request->headers[i], "\r\n"))
+            return true;
+    return false;
+}
+
 static struct curl_slist *add_headers(const fw_fetch_request_t *request)
 {
     struct curl_slist *list = NULL;
     for (size_t i = 0; i < request->headers_count; i++) {
-        if (strpbrk(request->headers[i], "\r\n"))
-            continue; /* it would be two */
         list = curl_slist_append(list, request->headers[i]);
     }
     return list;
@@ -178,6 +185,10 @@ int fw_fetch(const fw_fetch_request_t *request, fw_fetch_reply_t *ret_reply, cha
     say_where(request->url, where, sizeof where);
     if (!is_http(request->url)) {
         (void)snprintf(ret_reason, reason_size, "%s: begin with http:// or https://", where);
+        return -EINVAL;
+    }
+    if (has_bad_header(request)) {
+        (void)snprintf(ret_reason, reason_size, "%s: a header holds a line break", where);
         return -EINVAL;
     }
     fw_fetch_prepare();

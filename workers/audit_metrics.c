@@ -56,6 +56,11 @@ fw_audit_metrics_t fw_audit_metrics_make(fw_metrics_t *metrics, const int64_t *s
         [FW_AUDIT_RATE] = "outcome=\"rate\"",
         [FW_AUDIT_FULL] = "outcome=\"full\"",
     };
+    static const char *const compared[] = {
+        [FW_COMPARED_SAME] = "result=\"same\"",
+        [FW_COMPARED_DIFFERENT] = "result=\"different\"",
+        [FW_COMPARED_FAILED] = "result=\"failed\"",
+    };
     fw_audit_metrics_t self = {.scales_count = scales_count};
     for (size_t i = 0; i < scales_count; i++) {
         self.scales[i] = make_scale(metrics, scales_ms[i]);
@@ -64,6 +69,12 @@ fw_audit_metrics_t fw_audit_metrics_make(fw_metrics_t *metrics, const int64_t *s
         self.offers[i] = fw_metrics_counter(
             metrics, "freshwire_audit_purges_total",
             "Purges that the auditor heard of, by whether it sampled them.", offers[i]);
+    }
+    for (size_t i = 0; i < FW_COMPARED_COUNT; i++) {
+        self.compared[i] = fw_metrics_counter(
+            metrics, "freshwire_audit_compared_total",
+            "Findings that were compared with the service itself; same ones are not stale.",
+            compared[i]);
     }
     self.healed = fw_metrics_counter(metrics, "freshwire_audit_heals_total",
                                      "Purges of what was found stale.", "outcome=\"done\"");

@@ -4,6 +4,7 @@
 
 #include "runtime/metrics.h"
 #include "workers/audit.h"
+#include "workers/audit_compare.h"
 
 typedef struct {
     fw_counter_t *checked, *stale, *unjudged, *missed;
@@ -16,6 +17,7 @@ typedef struct {
     fw_counter_t *offers[FW_AUDIT_OFFERS_COUNT];
     fw_counter_t *healed, *heals_failed;
     fw_counter_t *entries;
+    fw_counter_t *compared[FW_COMPARED_COUNT];
     fw_counter_t *refused;
     fw_gauge_t *samples, *bytes;
 } fw_audit_metrics_t;

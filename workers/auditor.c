@@ -11,9 +11,11 @@
 #include "runtime/actor.h"
 #include "runtime/alloc.h"
 #include "runtime/clock.h"
+#include "runtime/hash.h"
 #include "runtime/log.h"
 #include "runtime/random.h"
 #include "workers/audit_check.h"
+#include "workers/audit_compare.h"
 #include "workers/audit_link.h"
 #include "workers/audit_metrics.h"
 #include "workers/audit_walk.h"
@@ -40,16 +42,22 @@ typedef struct {
     fw_redis_pool_t *pools[FW_REDIS_TARGETS_MAX];
     fw_audit_walk_t *walks[FW_REDIS_TARGETS_MAX];
     fw_audit_place_t place;
-    size_t checks; /* that run */
-    size_t heals;  /* that run */
+    size_t checks;               /* that run */
+    size_t heals;                /* that run */
+    fw_audit_compare_t *compare; /* NULL without rules */
+    struct errand *comparing;    /* checks that wait for it */
+    uint64_t comparisons;
     int64_t show_at_ms;
     bool ending;
     fw_log_limit_t findings_limit;
 } auditor_t;
 
 /* What a check is for: a sample, or an entry that was come across at some timescale. */
-typedef struct {
+typedef struct errand {
     auditor_t *self;
+    struct errand *prev, *next; /* of those that wait for a comparison */
+    uint64_t comparison;
+    fw_audit_check_t *check;         /* while it waits for one */
     const fw_audit_sample_t *sample; /* NULL = come across */
     size_t scale;
     uint64_t redis_time;
@@ -127,12 +135,11 @@ static void report(auditor_t *self, const errand_t *errand, const fw_audit_findi
            FW_KV_UINT("target", finding->target), FW_KV_UINT("suppressed", suppressed));
 }
 
-static void on_checked(void *context, fw_audit_check_t *check)
+static void conclude(errand_t *errand, fw_audit_check_t *check, fw_audit_verdict_t verdict)
 {
-    errand_t *errand = context;
     auditor_t *self = errand->self;
-    fw_audit_verdict_t verdict = fw_audit_check_verdict(check);
-    for (size_t i = 0; i < fw_audit_check_findings(check) && !self->ending; i++) {
+    size_t findings = verdict == FW_AUDIT_STALE ? fw_audit_check_findings(check) : 0;
+    for (size_t i = 0; i < findings && !self->ending; i++) {
         fw_audit_finding_t finding = fw_audit_check_finding(check, i);
         report(self, errand, &finding);
         heal_finding(self, errand, &finding);
@@ -146,6 +153,60 @@ static void on_checked(void *context, fw_audit_check_t *check)
     free(errand->tag);
     free(errand);
     fw_audit_check_destroy(&check);
+}
+
+/* What its readers call an entry or a tag: the key without "<name space>:c:" or ":t:". */
+static fw_text_t name_of(const auditor_t *self, const fw_audit_finding_t *finding)
+{
+    size_t prefix = strlen(self->args->config.name_space) + 3;
+    return (fw_text_t){finding->key + prefix, strlen(finding->key) - prefix};
+}
+
+/* Asks the service about the first finding. False when it is not to be asked. */
+static bool ask_service(errand_t *errand, fw_audit_check_t *check)
+{
+    auditor_t *self = errand->self;
+    const fw_auditor_config_t *config = &self->args->config;
+    char url[FW_COMPARE_URL_SIZE_MAX + 1];
+    if (!self->compare || self->ending || config->scales_ms[errand->scale] < config->url_after_ms ||
+        fw_audit_check_findings(check) != 1) {
+        return false;
+    }
+    fw_audit_finding_t finding = fw_audit_check_finding(check, 0);
+    errand->comparison = ++self->comparisons;
+    if (fw_audit_url(config->url_rules, config->url_rules_count, name_of(self, &finding), url) !=
+            0 ||
+        fw_audit_compare_ask(self->compare, errand->comparison, url) != 0) {
+        return false;
+    }
+    errand->check = check;
+    DL_APPEND(self->comparing, errand);
+    return true;
+}
+
+static void on_compared(void *context, uint64_t id, fw_compared_t compared)
+{
+    auditor_t *self = context;
+    errand_t *errand;
+    fw_counter_add(self->args->metrics.compared[compared], 1);
+    DL_FOREACH(self->comparing, errand)
+    {
+        if (errand->comparison == id) {
+            DL_DELETE(self->comparing, errand);
+            conclude(errand, errand->check,
+                     compared == FW_COMPARED_SAME ? FW_AUDIT_CLEAN : FW_AUDIT_STALE);
+            return;
+        }
+    }
+}
+
+static void on_checked(void *context, fw_audit_check_t *check)
+{
+    errand_t *errand = context;
+    fw_audit_verdict_t verdict = fw_audit_check_verdict(check);
+    if (verdict != FW_AUDIT_STALE || !ask_service(errand, check)) {
+        conclude(errand, check, verdict);
+    }
 }
 
 static void check_due(auditor_t *self, int64_t now_ms)
@@ -287,7 +348,7 @@ static fw_redis_pool_t *make_pool(auditor_t *self, const fw_redis_url_t *url, ui
     return fw_redis_pool_new(self->loop, &pool);
 }
 
-static void start(auditor_t *self)
+static int start(auditor_t *self)
 {
     const fw_auditor_config_t *config = &self->args->config;
     uint64_t seed;
@@ -322,14 +383,23 @@ static void start(auditor_t *self)
     assert(result == 0);
     int timer = zloop_timer(self->loop, TICK_MS, 0, on_tick, self);
     assert(timer >= 0);
-    (void)result;
     (void)timer;
+    if (config->url_rules_count > 0) {
+        result = fw_audit_compare_new(self->loop, on_compared, self, &self->compare);
+    }
+    return result;
 }
 
 static void end(auditor_t *self)
 {
     self->ending = true;
     fw_audit_link_destroy(&self->link);
+    fw_audit_compare_destroy(&self->compare);
+    while (self->comparing) {
+        errand_t *errand = self->comparing;
+        DL_DELETE(self->comparing, errand);
+        conclude(errand, errand->check, FW_AUDIT_UNJUDGED);
+    }
     /* Checks end while the pools go: every command gets its answer, or none. */
     for (size_t i = 0; i < self->args->targets_count; i++) {
         fw_redis_pool_destroy(&self->pools[i]);
@@ -349,9 +419,9 @@ static void end(auditor_t *self)
 static void run(zsock_t *pipe, void *args)
 {
     auditor_t self = {.args = args, .pipe = pipe};
-    start(&self);
-    fw_actor_ready(pipe, 0);
-    while (!self.ending) {
+    int result = start(&self);
+    fw_actor_ready(pipe, result);
+    while (result == 0 && !self.ending) {
         zloop_start(self.loop);
     }
     end(&self);
@@ -373,6 +443,7 @@ fw_auditor_config_t fw_auditor_defaults(void)
         .slack_ms = 50,
         .heal = true,
         .walk_rate = 500,
+        .url_after_ms = 60000,
     };
 }
 
@@ -401,7 +472,11 @@ int fw_auditor_start(const fw_auditor_config_t *config, fw_metrics_t *metrics, f
                      fw_auditor_t **ret_auditor)
 {
     fw_auditor_t *self = fw_alloc(1, sizeof(*self));
+    fw_config_error_t error;
     const char *fault = find_fault(config);
+    if (!fault && fw_audit_url_check(config->url_rules, config->url_rules_count, &error) != 0) {
+        fault = error.text;
+    }
     if (fault ||
         fw_redis_urls_parse(config->redis_url, self->targets, &self->targets_count, &fault) != 0) {
         fw_log(FW_LOG_ERROR, "the auditor cannot start", FW_KV_TEXT("reason", fault));

@@ -27,7 +27,10 @@ typedef struct {
     size_t bytes_max;
     int64_t slack_ms;
     bool heal;
-    uint32_t walk_rate;            /* keys of Redis looked at a second; 0 = none */
+    uint32_t walk_rate;           /* keys of Redis looked at a second; 0 = none */
+    const char *const *url_rules; /* as of audit_compare.h; borrowed */
+    size_t url_rules_count;
+    int64_t url_after_ms;          /* findings of earlier timescales are not compared */
     const fw_security_t *security; /* of the event link; NULL = no keys */
 } fw_auditor_config_t;
 

@@ -1,5 +1,7 @@
 /* test_auditor.c - what survives its purge is found and purged again.   SPDX-License-Identifier:
  * MPL-2.0 A real Redis, and an event link on which the test tells of purges. */
+#include <netinet/in.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -8,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -368,6 +372,97 @@ static void without_redis_nothing_is_judged_and_then_it_goes_on(void **state)
     assert_int_equal(stale(world, 0), 0);
 }
 
+/* ---- a service that shows what is cached */
+
+typedef struct {
+    int listener;
+    int port;
+    pthread_t thread;
+} service_t;
+
+/* /same is the same with and without the cache, /different is not, anything else does not exist. */
+static void *serve(void *args)
+{
+    const service_t *service = args;
+    for (;;) {
+        char request[2048];
+        char answer[256];
+        int fd = accept(service->listener, NULL, NULL);
+        if (fd < 0)
+            return NULL;
+        ssize_t size = read(fd, request, sizeof(request) - 1);
+        request[size > 0 ? size : 0] = 0;
+        bool bypass = strstr(request, "X-Freshwire-Fresh: bypass") != NULL;
+        bool known = strstr(request, "GET /same/k ") || strstr(request, "GET /different/k ");
+        const char *body = strstr(request, "/different") && bypass ? "new" : "old";
+        int length = snprintf(answer, sizeof(answer),
+                              "HTTP/1.1 %s\r\nContent-Length: 3\r\nConnection: close\r\n\r\n%s",
+                              known ? "200 OK" : "404 Not Found", body);
+        (void)!write(fd, answer, (size_t)length);
+        (void)close(fd);
+    }
+}
+
+static void start_service(service_t *service)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof(address);
+    service->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(service->listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(service->listener, 10), 0);
+    assert_int_equal(getsockname(service->listener, (struct sockaddr *)&address, &size), 0);
+    service->port = ntohs(address.sin_port);
+    assert_int_equal(pthread_create(&service->thread, NULL, serve, service), 0);
+}
+
+static void stop_service(service_t *service)
+{
+    (void)shutdown(service->listener, SHUT_RDWR);
+    (void)pthread_join(service->thread, NULL);
+    (void)close(service->listener);
+}
+
+/* What the service shows decides: path is where the rule points to. */
+static void compare_with(world_t *world, const char *path, fw_compared_t expected)
+{
+    service_t service;
+    char rule[128];
+    const char *rules[] = {rule};
+    start_service(&service);
+    (void)snprintf(rule, sizeof(rule), "k* url=http://127.0.0.1:%d/%s/{name}", service.port, path);
+    world->config.url_rules = rules;
+    world->config.url_rules_count = 1;
+    world->config.url_after_ms = 0;
+    uint64_t now_us = redis_us(world->redis);
+    fw_redis_do(world->redis, "SET fw:epoch 5");
+    plant(world->redis, "fw:c:k", now_us - 1000, 5, NULL, 0);
+    start(world);
+    tell(world, now_us, "fw:c:k", NULL, 0);
+    await_counter(world, world->series.scales[0].checked, 1);
+    assert_int_equal(fw_counter_value(world->series.compared[expected]), 1);
+    assert_int_equal(stale(world, 0), expected != FW_COMPARED_SAME);
+    fw_auditor_stop(&world->auditor);
+    stop_service(&service);
+}
+
+static void an_entry_that_the_service_confirms_is_not_stale(void **state)
+{
+    world_t *world = *state;
+    compare_with(world, "same", FW_COMPARED_SAME);
+    assert_int_equal(fw_counter_value(world->series.healed), 0);
+    assert_int_equal(fw_redis_integer(world->redis, "EXISTS fw:c:k"), 1);
+}
+
+static void an_entry_that_the_service_contradicts_is_stale(void **state)
+{
+    compare_with(*state, "different", FW_COMPARED_DIFFERENT);
+}
+
+static void an_entry_that_the_service_does_not_show_stays_stale(void **state)
+{
+    compare_with(*state, "nothing", FW_COMPARED_FAILED);
+}
+
 static void foreign_keys_and_garbage_are_counted(void **state)
 {
     world_t *world = *state;
@@ -444,6 +539,9 @@ int main(void)
         CASE(a_stamp_that_went_back_is_raised_again),
         CASE(a_stale_entry_of_a_purged_tag_is_come_across),
         CASE(without_redis_nothing_is_judged_and_then_it_goes_on),
+        CASE(an_entry_that_the_service_confirms_is_not_stale),
+        CASE(an_entry_that_the_service_contradicts_is_stale),
+        CASE(an_entry_that_the_service_does_not_show_stays_stale),
         CASE(foreign_keys_and_garbage_are_counted),
         CASE(every_target_is_looked_at),
         CASE(in_a_cluster_stamps_and_entries_are_found_where_they_are),

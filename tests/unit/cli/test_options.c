@@ -59,6 +59,9 @@ static void refuses_what_no_single_range_can_say(void **state)
     assert_refused("FRESHWIRE_WORKER_REDIS_URL=http://cache", "worker.redis_url");
     assert_refused("FRESHWIRE_WORKER_NAMESPACE=a:b", "worker.namespace");
     assert_refused("FRESHWIRE_AUDIT_TIMESCALES=soon", "audit.timescales");
+    assert_refused("FRESHWIRE_AUDIT_URL=a*", "audit.url");
+    assert_refused("FRESHWIRE_AUDIT_URL=url=http://a", "audit.url");
+    assert_refused("FRESHWIRE_AUDIT_URL=* url=file:///etc/passwd", "audit.url");
     assert_refused("FRESHWIRE_AUDIT_TIMESCALES=1s 1s", "audit.timescales");
     assert_refused("FRESHWIRE_AUDIT_TIMESCALES=1 2 3 4 5 6 7 8 9", "audit.timescales");
     assert_refused("FRESHWIRE_GATEWAY_LISTEN=8080", "gateway.listen");
@@ -160,6 +163,8 @@ static void the_auditors_defaults_are_the_tables(void **state)
     assert_int_equal(mine.slack_ms, its.slack_ms);
     assert_int_equal(mine.heal, its.heal);
     assert_int_equal(mine.walk_rate, its.walk_rate);
+    assert_int_equal(mine.url_rules_count, its.url_rules_count);
+    assert_int_equal(mine.url_after_ms, its.url_after_ms);
     fw_config_destroy(&config);
 }
 
