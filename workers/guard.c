@@ -62,6 +62,7 @@ typedef struct {
     char key[KEY_SIZE_MAX];
     bool asked;     /* INFO or the script is on its way */
     bool repairing; /* and not asked before that is done */
+    bool flushing;  /* that is how it is repaired */
     bool failed;    /* part of the repair */
     bool marked;    /* has been set */
     bool force;     /* set it whatever is there: everything is repaired, for this history: */
@@ -124,7 +125,11 @@ static void part_done(place_t *place, bool good)
 
 static void on_repaired(void *owner, fw_purge_job_t *job)
 {
-    part_done(owner, job->status == FW_PURGE_DONE);
+    place_t *place = owner;
+    /* What can never be purged could not be purged the first time either: it holds nobody up. */
+    bool good =
+        job->status == FW_PURGE_DONE || (job->status == FW_PURGE_REFUSED && !place->flushing);
+    part_done(place, good);
 }
 
 static void on_distrusted(void *context, size_t index, const redisReply *reply)
@@ -158,6 +163,7 @@ static void begin_repair(place_t *place)
 {
     memcpy(place->repaired, place->history, sizeof(place->repaired));
     place->repairing = true;
+    place->flushing = false;
     place->failed = false;
     place->pending = 1; /* Until all jobs are given: some may be decided at once. */
 }
@@ -177,6 +183,7 @@ static void flush(place_t *place, const char *reason)
     fw_log(FW_LOG_WARN, "bumping the epoch of the cache", FW_KV_TEXT("reason", reason),
            FW_KV_TEXT("mark", place->key));
     begin_repair(place);
+    place->flushing = true;
     distrust_record(place);
     place->pending++;
     give(place, fw_purge_job_of(NULL, 0, &epoch, 1));
@@ -191,9 +198,11 @@ static void purge_again(place_t *place, uint64_t since)
     begin_repair(place);
     distrust_record(place);
     fw_purge_job_t *job;
+    uint64_t before = since;
     while ((job = fw_purge_log_next(self->log, &since))) {
         place->pending++;
-        count++;
+        count += (size_t)(since - before);
+        before = since;
         give(place, job);
     }
     fw_counter_add(self->config.metrics->lineage_replayed, 1);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "runtime/alloc.h"
+#include "workers/purge_plan.h"
 
 enum { BLOCK_SIZE = 64 * 1024 };
 
@@ -43,6 +44,11 @@ _Static_assert((int)FW_KEY_SIZE_MAX <= UINT16_MAX &&
                    (int)FW_INVALIDATE_KEYS_MAX + (int)FW_INVALIDATE_PATTERNS_MAX <= UINT16_MAX &&
                    (int)FW_INVALIDATE_TAGS_MAX < UINT16_MAX,
                "counts and sizes fit a record");
+
+_Static_assert((int)FW_INVALIDATE_KEYS_MAX + (int)FW_INVALIDATE_PATTERNS_MAX <=
+                       (int)FW_PURGE_LOG_NAMES &&
+                   2 * (int)FW_PURGE_LOG_NAMES <= (int)FW_PURGE_ITEMS_MAX,
+               "any record fits a job, and any such job a plan");
 
 fw_purge_log_t *fw_purge_log_new(const fw_purge_log_limits_t *limits)
 {
@@ -216,30 +222,66 @@ bool fw_purge_log_covers(const fw_purge_log_t *self, uint64_t sequence)
     return sequence + 1 >= self->first_sequence;
 }
 
+/* Names of several records, by kind. */
+typedef struct {
+    fw_text_t keys[FW_PURGE_LOG_NAMES];
+    fw_text_t stamp_keys[FW_PURGE_LOG_NAMES];
+    fw_text_t patterns[FW_INVALIDATE_PATTERNS_MAX];
+    size_t keys_count, tags_count, patterns_count;
+} names_t;
+
+static bool has_room(const names_t *names, const record_t *record)
+{
+    return names->keys_count + record->keys_count <= FW_PURGE_LOG_NAMES &&
+           names->tags_count + record->tags_count <= FW_PURGE_LOG_NAMES &&
+           names->patterns_count + record->patterns_count <= FW_INVALIDATE_PATTERNS_MAX;
+}
+
+static const uint16_t *read_texts(const uint16_t *sizes, const char **bytes_p, size_t count,
+                                  fw_text_t *texts)
+{
+    for (size_t i = 0; i < count; i++) {
+        texts[i] = (fw_text_t){*bytes_p, sizes[i]};
+        *bytes_p += sizes[i];
+    }
+    return sizes + count;
+}
+
+static void add_record(names_t *names, const record_t *record)
+{
+    size_t count = (size_t)record->keys_count + record->tags_count + record->patterns_count;
+    const char *bytes = (const char *)(record->sizes + count);
+    const uint16_t *sizes = record->sizes;
+    sizes = read_texts(sizes, &bytes, record->keys_count, names->keys + names->keys_count);
+    sizes = read_texts(sizes, &bytes, record->tags_count, names->stamp_keys + names->tags_count);
+    (void)read_texts(sizes, &bytes, record->patterns_count,
+                     names->patterns + names->patterns_count);
+    names->keys_count += record->keys_count;
+    names->tags_count += record->tags_count;
+    names->patterns_count += record->patterns_count;
+}
+
 fw_purge_job_t *fw_purge_log_next(const fw_purge_log_t *self, uint64_t *sequence_p)
 {
+    uint64_t end = self->first_sequence + self->count;
     uint64_t sequence =
         *sequence_p + 1 < self->first_sequence ? self->first_sequence : *sequence_p + 1;
-    if (sequence >= self->first_sequence + self->count) {
+    if (sequence >= end) {
         return NULL;
     }
-    *sequence_p = sequence;
-    const record_t *record = at(self, sequence);
-    size_t count = (size_t)record->keys_count + record->tags_count + record->patterns_count;
-    fw_text_t *texts = fw_alloc(count + 1, sizeof(fw_text_t));
-    const char *bytes = (const char *)(record->sizes + count);
-    for (size_t i = 0; i < count; i++) {
-        texts[i] = (fw_text_t){bytes, record->sizes[i]};
-        bytes += record->sizes[i];
+    names_t *names = fw_alloc(1, sizeof(*names));
+    while (sequence < end && has_room(names, at(self, sequence))) {
+        add_record(names, at(self, sequence++));
     }
-    const fw_purge_job_t from = {.keys = texts,
-                                 .keys_count = record->keys_count,
-                                 .stamp_keys = texts + record->keys_count,
-                                 .tags_count = record->tags_count,
-                                 .patterns = texts + record->keys_count + record->tags_count,
-                                 .patterns_count = record->patterns_count};
+    *sequence_p = sequence - 1;
+    const fw_purge_job_t from = {.keys = names->keys,
+                                 .keys_count = names->keys_count,
+                                 .stamp_keys = names->stamp_keys,
+                                 .tags_count = names->tags_count,
+                                 .patterns = names->patterns,
+                                 .patterns_count = names->patterns_count};
     fw_purge_job_t *job = fw_purge_job_again(&from);
-    free(texts);
+    free(names);
     return job;
 }
 

@@ -12,6 +12,8 @@ typedef struct {
     size_t bytes_max;
 } fw_purge_log_limits_t;
 
+enum { FW_PURGE_LOG_NAMES = 2048 };
+
 typedef struct fw_purge_log fw_purge_log_t;
 
 fw_purge_log_t *fw_purge_log_new(const fw_purge_log_limits_t *limits)
@@ -30,8 +32,9 @@ uint64_t fw_purge_log_trim(fw_purge_log_t *self, int64_t now_ms);
 uint64_t fw_purge_log_watermark(const fw_purge_log_t *self);
 /* Is everything behind this number still known? */
 bool fw_purge_log_covers(const fw_purge_log_t *self, uint64_t sequence);
-/* A job of our own that purges what the first entry behind *sequence_p did, patterns included;
- * *sequence_p becomes its number. NULL when there is none. The caller owns it. */
+/* A job of our own that purges what the first entries behind *sequence_p did, patterns included: so
+ * many as together name at most FW_PURGE_LOG_NAMES keys and as many tags. *sequence_p becomes the
+ * number of the last of them. NULL when there is none. The caller owns it. */
 fw_purge_job_t *fw_purge_log_next(const fw_purge_log_t *self, uint64_t *sequence_p)
     __attribute__((warn_unused_result));
 size_t fw_purge_log_count(const fw_purge_log_t *self);

@@ -29,7 +29,8 @@ static void finish(void *context, fw_purge_job_t **job_p)
     fw_redis_target_t *self = context;
     fw_purge_job_t *job = *job_p;
     fw_guard_after(self->guard, job);
-    if (job->status == FW_PURGE_REFUSED && job->action == FW_CACHE_NONE) {
+    /* A purge that is done again was refused, and kept, before. */
+    if (job->status == FW_PURGE_REFUSED && job->action == FW_CACHE_NONE && !job->on_decided) {
         fw_dead_letters_add(self->pool, self->config.config->name_space, job);
     }
     if (job->on_decided) {

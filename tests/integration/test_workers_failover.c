@@ -247,6 +247,33 @@ static void a_replica_that_lacks_the_last_purges_is_purged_again(void **state)
     fw_redis_fixture_stop(&replica);
 }
 
+static void a_purge_that_was_refused_holds_up_no_repair(void **state)
+{
+    fw_worker_world_t *world = *state;
+    static const char *const arguments[] = {"--enable-debug-command", "yes", NULL};
+    use_server(world, arguments);
+    char url[256];
+    (void)snprintf(url, sizeof(url), "unix://worker:secret@%s",
+                   fw_redis_fixture_url(world->server) + strlen("unix://"));
+    fw_redis_do(world->redis, "ACL SETUSER worker on >secret +@all ~fw:* ~{fw:* ~mine:*");
+    world->config.redis_url = url;
+    fw_worker_world_start(world);
+    do_until_done(world, "mine:1", "t");
+    await_next_mark(world);
+    fw_job_answer_t answer = fw_worker_world_do(world, 1, "theirs:1", "t", NULL);
+    assert_true(!answer.done && !answer.retryable);
+    do_until_done(world, "mine:1", "t");
+    /* As if a replica had taken over. */
+    uint64_t replayed = fw_counter_value(world->series.lineage_replayed);
+    fw_redis_do(world->redis, "DEBUG CHANGE-REPL-ID");
+    fw_worker_world_await(world, world->series.lineage_replayed, replayed + 1);
+    await_next_mark(world);
+    await_next_mark(world);
+    assert_int_equal(fw_counter_value(world->series.lineage_replayed), replayed + 1);
+    assert_int_equal(flushes(world), 1);
+    assert_int_equal(fw_redis_integer(world->redis, "LLEN fw:dead"), 1);
+}
+
 #define WORLD_TEST(name)                                                                           \
     cmocka_unit_test_setup_teardown(name, fw_worker_world_setup, fw_worker_world_teardown)
 
@@ -261,6 +288,7 @@ int main(void)
         WORLD_TEST(a_redis_that_was_emptied_is_flushed),
         WORLD_TEST(a_worker_that_is_missed_after_a_failover_flushes_once),
         WORLD_TEST(a_replica_that_lacks_the_last_purges_is_purged_again),
+        WORLD_TEST(a_purge_that_was_refused_holds_up_no_repair),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
