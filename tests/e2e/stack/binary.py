@@ -15,12 +15,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, Iterable, Mapping
 
-import websockets
-
 from stack.client import freshwire  # noqa: F401: its schemas are used
 from stack.process import ROOT
 from stack.session import Session
-from stack.waiting import DEADLINE_S
 
 PROTOBUF_PROTOCOL = "freshwire.v1.protobuf"
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -118,17 +115,8 @@ class BinarySession(Session):
         if wait_welcome:
             self.welcome = self.receive("fw.welcome")
 
-    async def _open(self, url: str, headers: dict[str, str], origin: str | None, subprotocols: list[str]) -> Any:
-        socket = await websockets.connect(
-            url,
-            extra_headers=headers,
-            origin=origin,  # type: ignore[arg-type]
-            subprotocols=subprotocols,  # type: ignore[arg-type]
-            compression=None,
-            ping_interval=None,
-            open_timeout=DEADLINE_S,
-        )
-        return _Decoding(socket, self)
+    async def _open(self, *arguments: Any) -> Any:
+        return _Decoding(await super()._open(*arguments), self)
 
     def say(self, **member: Any) -> None:
         """say(ping=pb.ClientPing())"""
