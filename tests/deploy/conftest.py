@@ -52,7 +52,7 @@ def running(freshwire: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ports = folder / "ports.json"
     free = [f"--broker-ports-{name}=0" for name in ("fire", "publish", "jobs", "events", "control")]
     arguments = ["--gateway-listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", f"--ports-file={ports}"]
-    arguments += [*free, "--worker-redis-url=unix:///nowhere"]
+    arguments += [*free, "--worker-redis-url=unix:///nowhere", "--audit-enabled"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([freshwire, "all", *arguments], stdout=log, stderr=log, env={})
         try:
