@@ -45,6 +45,10 @@ static void endpoints_are_found_behind_the_prefix(void **state)
     assert_int_equal(endpoint("/api", "/api/ws"), FW_ENDPOINT_ALL);
     assert_int_equal(endpoint("/api", "/api/ws/notifications"), FW_ENDPOINT_NOTIFICATIONS);
     assert_int_equal(endpoint("/api", "/api/v1/events"), FW_ENDPOINT_EVENTS);
+    assert_int_equal(endpoint("", "/sse"), FW_ENDPOINT_ALL);
+    assert_int_equal(endpoint("", "/sse/notifications"), FW_ENDPOINT_NOTIFICATIONS);
+    assert_true(fw_route_parse(FW_TEXT_NONE, FW_TEXT("/sse/room/4")).stream);
+    assert_false(fw_route_parse(FW_TEXT_NONE, FW_TEXT("/ws/room/4")).stream);
     fw_route_t room = fw_route_parse(fw_text("/api"), fw_text("/api/ws/room/a/b c"));
     assert_int_equal(room.endpoint, FW_ENDPOINT_ROOM);
     assert_string_equal(room.room.text, "a/b c");
@@ -92,6 +96,12 @@ static void subprotocols_are_chosen_from_a_list(void **state)
                      FW_SUBPROTOCOL_OURS);
     assert_int_equal(fw_route_subprotocol(FW_TEXT("x,\tfreshwire.v1.json , y"), first),
                      FW_SUBPROTOCOL_OURS);
+    assert_int_equal(
+        fw_route_subprotocol(FW_TEXT("x, freshwire.v1.protobuf, freshwire.v1.json"), first),
+        FW_SUBPROTOCOL_OURS_BINARY);
+    assert_int_equal(
+        fw_route_subprotocol(FW_TEXT("freshwire.v1.json,freshwire.v1.protobuf"), first),
+        FW_SUBPROTOCOL_OURS);
     assert_int_equal(fw_route_subprotocol(FW_TEXT("freshwire.v1.jso"), first),
                      FW_SUBPROTOCOL_UNKNOWN);
 }
