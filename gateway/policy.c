@@ -54,7 +54,10 @@ int fw_policy_new(const fw_gateway_config_t *start, const fw_gateway_config_t *f
 {
     fw_policy_t *self = fw_alloc(1, sizeof *self);
     fw_gateway_config_t *config = &self->config;
-    int result = fw_token_rules_new(&fresh->tokens, &self->token_rules, ret_reason, reason_size);
+    /* Who fetches a key set was started with its address. */
+    fw_tokens_config_t tokens = fresh->tokens;
+    tokens.jwks_url = start->tokens.jwks_url;
+    int result = fw_token_rules_new(&tokens, &self->token_rules, ret_reason, reason_size);
     if (result != 0) {
         free(self);
         return result;

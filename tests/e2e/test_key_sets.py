@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
+from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
@@ -173,6 +175,49 @@ def test_without_a_first_answer_nobody_comes_in(gateway: Callable[..., Daemon], 
     keys.serve(signer)
     daemon.wait_ready()
     assert enters(daemon, signer.token(claims()))
+
+
+def test_keys_of_files_take_the_place_of_others_while_sessions_live(
+    start: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    old, new = Signer("ES256", "old"), Signer("RS256")
+    file, pem, config = tmp_path / "keys.json", tmp_path / "new.pem", tmp_path / "freshwire.yaml"
+    file.write_bytes(key_set(old))
+    pem.write_text(new.pem)
+
+    def configure(keys: list[Path], **more: Any) -> None:
+        jwt = {"keys": [str(path) for path in keys], **more}
+        config.write_text(json.dumps({"gateway": {"jwt": jwt}}))
+
+    configure([file])
+    broker = start("broker", "--no-broker-cache")
+    gateway = start(
+        "gateway", *broker.broker_flags(), "--config", str(config), env={"FRESHWIRE_GATEWAY_JWT_SECRET": ""}
+    ).wait_ready()  # fmt: skip
+    with Session(gateway.websocket + "/ws", hello={"token": old.token(claims())}) as session:
+        assert not enters(gateway, new.token(claims()))
+        configure([file, pem])
+        gateway.signal(signal.SIGHUP)
+        wait_for(lambda: enters(gateway, new.token(claims())), "the new key is known")
+        assert enters(gateway, old.token(claims()))
+        # A file with a mistake changes nothing, and the log names it.
+        pem.write_text(new.private_pem)
+        gateway.signal(signal.SIGHUP)
+        wait_for(lambda: gateway.log("the keys of tokens cannot be used"), "the mistake is reported")
+        assert str(pem) in gateway.log("the keys of tokens cannot be used")[0]["reason"]
+        assert enters(gateway, new.token(claims())) and enters(gateway, old.token(claims()))
+        pem.write_text(new.pem)
+        configure([pem], audiences=["sync"])
+        gateway.signal(signal.SIGHUP)
+        wait_for(lambda: not enters(gateway, old.token(claims(aud="sync"))), "the old key is gone")
+        assert not enters(gateway, new.token(claims()))
+        assert enters(gateway, new.token(claims(aud="sync")))
+        # Who is inside stays; his next token is judged by the rules of now.
+        assert session.subscribe("room:1")["type"] == "fw.subscribed"
+        session.send({"type": "fw.refresh", "request_id": "1", "token": old.token(claims(aud="sync"))})
+        assert session.receive("fw.error")["code"] == 4101
+        session.send({"type": "fw.refresh", "request_id": "2", "token": new.token(claims(aud="sync"))})
+        assert session.receive("fw.refreshed")["request_id"] == "2"
 
 
 def test_it_stops_while_the_server_hangs(gateway: Callable[..., Daemon], keys: KeySetServer) -> None:
