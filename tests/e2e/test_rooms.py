@@ -10,6 +10,7 @@ import pytest
 
 from conftest import SECRET
 from stack import Daemon, Session, make_token, wait_for
+from stack.binary import BinarySession, pb
 from stack.crowd import at_once, close_all
 from stack.report import report
 
@@ -303,3 +304,40 @@ def test_a_crowd_joins_one_room_without_a_storm(
     report("rooms", figures)
     close_all(visitors)
     assert figures["messages to browsers"] < CROWD * CROWD / 4
+
+
+def test_clients_of_protobuf_are_told_the_same(gateway: Callable[..., Daemon]) -> None:
+    daemon = gateway("--gateway-client-publish-keep")
+    ada = Visitor(daemon, "ada")
+    token = make_token(SECRET, "bob", claims={"presence": ["*"], "publish": ["*"]})
+    wishes = [pb.ClientSubscription(channel=ROOM, presence=True)]
+    bob = BinarySession(daemon.websocket + "/ws", hello={"token": token, "subscriptions": wishes})
+    ada.wait_members({"ada": 1, "bob": 1})
+    assert bob.receive(lambda message: message["type"] == "fw.presence" and message.get("snapshot"))["channel"] == ROOM
+    ada.publish("typing", {"on": True})
+    event = bob.receive("typing")
+    assert event["data"] == {"on": True} and event["user_id"] == "ada" and event["client"] and event["ephemeral"]
+    assert "offset" not in event
+    bob.say(publish=pb.ClientPublish(request_id="1", channel=ROOM, event="said", data=b'["x"]', keep=True))
+    assert bob.receive("fw.published")["request_id"] == "1"
+    assert ada.receive("said")["data"] == ["x"]
+    bob.say(subscribe=pb.ClientSubscribe(request_id="2", channel="broadcast", presence=True))
+    error = bob.receive("fw.error")
+    assert (error["code"], error["action"]) == (4400, "presence")
+    carol = Visitor(daemon, "carol")
+    bob.receive(lambda message: any(one["user_id"] == "carol" for one in message.get("join", [])))
+    carol.send({"type": "fw.unsubscribe", "channel": ROOM})
+    bob.receive(lambda message: any(one["user_id"] == "carol" for one in message.get("leave", [])))
+
+
+def test_a_room_with_too_many_is_told_by_its_number(start: Callable[..., Daemon], start_broker: Callable[..., Daemon]) -> None:
+    broker = start_broker("--broker-presence-members-max", "16", *GRACE)
+    daemon = start("gateway", *broker.broker_flags()).wait_ready()
+    visitors = [Visitor(daemon, f"user-{number}") for number in range(20)]
+    first = visitors[0]
+    said = first.receive(lambda message: message.get("too_many") is True)
+    assert said["type"] == "fw.presence" and not said.get("members")
+    wait_for(lambda: first.presence[-1].get("count") == 20, "the number is told")
+    close_all(visitors[10:])
+    first.wait_members({f"user-{number}": 1 for number in range(10)}, 30)
+    assert "too_many" not in first.presence[-1]
