@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "runtime/alloc.h"
 
@@ -60,10 +62,11 @@ bool fw_inlet_look(int fd, void *bytes, size_t size, size_t *ret_passed)
     return true;
 }
 
-/* The libraries of this program find this one before the C library's. */
+/* The libraries of this program find this one before the C library's. It asks the kernel itself:
+ * through recvfrom, sanitizers would take what libraries read among their threads for ours. */
 __attribute__((visibility("default"))) ssize_t recv(int fd, void *buffer, size_t size, int flags)
 {
-    ssize_t received = recvfrom(fd, buffer, size, flags, NULL, NULL);
+    ssize_t received = syscall(SYS_recvfrom, fd, buffer, size, flags, NULL, NULL);
     size_t passed = 0;
     if (received <= 0 || (flags & MSG_PEEK) ||
         !fw_inlet_look(fd, buffer, (size_t)received, &passed))
