@@ -227,7 +227,7 @@ static const fw_option_t table[] = {
          "another: each the path of a PEM file or of a JWKS file, or PEM text."),
     TEXT("gateway.jwt.jwks_url", "",
          "Address of a JSON Web Key Set, https://…, that is fetched and fetched again."),
-    TEXT("gateway.jwt.jwks_ca_file", "",
+    TEXT("gateway.jwt.jwks_ca", "",
          "PEM file of who may vouch for its server; empty: whom the system trusts."),
     DURATION("gateway.jwt.jwks_refresh", "10m", SECOND, 24 * HOUR,
              "The set is fetched at least so often; sooner when its server says so."),

@@ -15,7 +15,7 @@ fw_tokens_config_t fw_options_tokens(const fw_config_t *config)
         .grace_ms = fw_config_number(config, "gateway.jwt.grace"),
         .cookie = fw_config_text(config, "gateway.jwt.cookie"),
         .jwks_url = fw_config_text(config, "gateway.jwt.jwks_url"),
-        .jwks_ca_file = fw_config_text(config, "gateway.jwt.jwks_ca_file"),
+        .jwks_ca_file = fw_config_text(config, "gateway.jwt.jwks_ca"),
         .jwks_refresh_ms = fw_config_number(config, "gateway.jwt.jwks_refresh"),
         .jwks_cooldown_ms = fw_config_number(config, "gateway.jwt.jwks_cooldown"),
         .jwks_keep_ms = fw_config_number(config, "gateway.jwt.jwks_keep"),
