@@ -58,6 +58,7 @@ fw_command_fn fw_audit_command;
 fw_command_fn fw_token_command;
 fw_command_fn fw_keys_command;
 fw_command_fn fw_dead_letters_command;
+fw_command_fn fw_reload_command;
 fw_command_fn fw_sessions_command;
 fw_command_fn fw_config_command;
 fw_command_fn fw_healthcheck_command;

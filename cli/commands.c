@@ -74,6 +74,10 @@ static const fw_argument_t keys_arguments[] = {
     {"public", FW_ARGUMENT_FLAG, NULL, "show the public key of the secret one on standard input"},
 };
 
+static const fw_argument_t reload_arguments[] = {
+    {"pid", FW_ARGUMENT_TEXT, "PID", "the process (default: 1, as in a container)"},
+};
+
 static const fw_argument_t sessions_arguments[] = {
     {"user", FW_ARGUMENT_TEXT, "ID", "whose sessions (required, but for list)"},
     {"session", FW_ARGUMENT_TEXT, "ID", "disconnect: only this one"},
@@ -215,6 +219,15 @@ static const fw_command_t commands[] = {
                  "  freshwire sessions disconnect --user u1 --code 4100 --reason 'sign in again'\n"
                  "  freshwire sessions refresh --user u1 --room 'team-1-*'",
      .run = fw_sessions_command},
+    {.name = "reload",
+     .summary = "let a running process read its configuration again",
+     ARGUMENTS(reload_arguments),
+     .details = "Sends it SIGHUP, also where there is no other program to do so. Its log says what "
+                "was taken over.",
+     .examples = "  kubectl exec deploy/freshwire-gateway -- freshwire reload\n"
+                 "  freshwire reload --pid \"$(pidof freshwire)\"",
+     .unconfigured = true,
+     .run = fw_reload_command},
     {.name = "config",
      .summary = "check, print or document the configuration",
      .word = "WHAT",

@@ -179,13 +179,19 @@ static int start_auditor(fw_process_t *self, fw_config_error_t *ret_error)
                                self->health, &self->auditor, ret_error);
 }
 
+static fw_gateway_config_t gateway_config(const fw_process_t *self, const fw_config_t *config)
+{
+    fw_gateway_config_t gateway = fw_options_gateway(config, self->roles, &self->connect);
+    gateway.security = self->security;
+    gateway.admin_endpoint = self->admin ? FW_SESSIONS_ENDPOINT : "";
+    return gateway;
+}
+
 static int start_gateway(fw_process_t *self, fw_config_error_t *ret_error)
 {
     if (!(self->roles & FW_ROLE_GATEWAY))
         return 0;
-    fw_gateway_config_t gateway = fw_options_gateway(self->config, self->roles, &self->connect);
-    gateway.security = self->security;
-    gateway.admin_endpoint = self->admin ? FW_SESSIONS_ENDPOINT : "";
+    fw_gateway_config_t gateway = gateway_config(self, self->config);
     int result = fw_gateway_start(&gateway, self->metrics, self->health, &self->gateway);
     return result == 0
                ? 0
@@ -305,7 +311,7 @@ static int reload_gateway(fw_process_t *self, const fw_config_t *config,
 {
     if (!self->gateway)
         return 0;
-    fw_gateway_config_t gateway = fw_options_gateway(config, self->roles, &self->connect);
+    fw_gateway_config_t gateway = gateway_config(self, config);
     int result = fw_gateway_reload(self->gateway, &gateway);
     if (result != 0)
         (void)snprintf(ret_error->text, sizeof ret_error->text,

@@ -39,7 +39,7 @@ def busiest_tenth(moments: list[float], began: float, seconds: float) -> float:
 
 
 @pytest.mark.parametrize(
-    "sessions, rooms, window_s", [(150, 15, 4), pytest.param(5000, 250, 30, marks=pytest.mark.nightly)]
+    "sessions, rooms, window_s", [(150, 15, 4), pytest.param(5000, 250, 20, marks=pytest.mark.nightly)]
 )
 def test_rolling_restart_of_three_gateways_costs_no_event_and_no_refetch(
     sessions: int, rooms: int, window_s: int, cluster, make_run, step
