@@ -25,7 +25,14 @@ class Tokens:
 
     def issue(self, user_id: str, name: str) -> str:
         now = int(time.time())
-        claims = {"sub": user_id, "name": name, "iat": now, "exp": now + TOKEN_SECONDS}
+        claims = {
+            "sub": user_id,
+            "name": name,
+            "iat": now,
+            "exp": now + TOKEN_SECONDS,
+            # The page shows who else is looking at the board.
+            "presence": ["board"],
+        }
         return jwt.encode(claims, self._secret, algorithm="HS256")
 
     async def anyone(self, request: Request) -> Principal:

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
-import { useSyncStatus } from "@freshwire/react";
+import { usePresence, useSyncStatus } from "@freshwire/react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { queries } from "../api.js";
-import { users } from "../model.js";
+import { userName, users } from "../model.js";
 import { signIn } from "../session.js";
 import { Bell } from "./bell.js";
 
@@ -19,6 +19,7 @@ export function Header({ user }: { user: { id: string; name: string } }) {
       </div>
       <ConnectionState />
       <div className="spread" />
+      <Present user={user} />
       <WhoAmI user={user} />
       <Bell user={user} />
       <Theme />
@@ -49,6 +50,19 @@ function ConnectionState() {
     <p className={`pill ${state}`} role="status" title={explanations[state]}>
       <span className="dot" aria-hidden="true" />
       <span data-testid="connection-state">{state}</span>
+    </p>
+  );
+}
+
+/** Who else is looking at the board now, in any window of any gateway. */
+function Present({ user }: { user: { id: string } }) {
+  const { members, tooMany, count, ready } = usePresence("board");
+  const others = members.filter(({ userId }) => userId !== user.id);
+  if (!ready) return null;
+  const names = others.map(({ userId }) => userName(userId)).join(", ");
+  return (
+    <p className="quiet" data-testid="present" title="looking at this board now">
+      {tooMany ? `${count} people are here` : names ? `with ${names}` : "nobody else is here"}
     </p>
   );
 }
