@@ -30,6 +30,29 @@ def test_checker_catches_a_cache_as_it_is_usually_written(cluster, make_run) -> 
     pytest.fail(f"nothing was caught: {verdict}")
 
 
+def audited(cluster) -> dict[str, float]:
+    """What the first worker's auditor has counted."""
+    metrics = cluster.workers[0].daemon.metrics()
+    names = ("checked_total", "stale_total", "unjudged_total", "entries_total")
+    return {name: metrics[f"freshwire_audit_{name}"] for name in names}
+
+
+def test_the_auditor_finds_nothing_either(cluster, make_run) -> None:
+    """Leases, purges and fills in every order: what is in flight must not be taken for stale."""
+    cluster.start_redis()
+    flags = ["--audit-enabled", "--audit-timescales=0s 200ms 2s", "--audit-rate=1000", "--audit-walk-rate=50000"]
+    cluster.add_worker(*flags)
+    cluster.add_worker()
+    run = make_run(cluster.start()).start()
+    run.last_for(4)
+    wait_for(lambda: audited(cluster)["checked_total"] >= 100, "a hundred checks")
+    found = audited(cluster)
+    run.conclude(calm=True, hits_min=0.25)
+    assert found["stale_total"] == 0, cluster.workers[0].daemon.log()
+    assert found["entries_total"] > 0
+    assert found["unjudged_total"] < found["checked_total"] / 10
+
+
 def test_worker_is_killed_again_and_again(cluster, make_run) -> None:
     cluster.start_redis()
     for _ in range(2):

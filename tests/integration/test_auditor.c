@@ -325,6 +325,25 @@ static void every_target_is_looked_at(void **state)
     fw_redis_fixture_stop(&other);
 }
 
+static void the_server_that_the_sentinels_name_is_looked_at(void **state)
+{
+    audit_world_t *world = *state;
+    fw_redis_fixture_t *sentinel = fw_redis_fixture_start_sentinel(world->server);
+    char url[128];
+    (void)snprintf(url, sizeof(url), "sentinel://127.0.0.1:%d/main",
+                   fw_redis_fixture_port(sentinel));
+    world->config.redis_url = url;
+    uint64_t now_us = audit_redis_us(world->redis);
+    fw_redis_do(world->redis, "SET fw:epoch 5");
+    audit_plant(world->redis, "fw:c:k", now_us - 1000, 5, NULL, 0);
+    audit_start(world);
+    audit_tell(world, now_us, "fw:c:k", NULL, 0);
+    audit_await(world, world->series.healed, 1);
+    assert_int_equal(fw_redis_integer(world->redis, "EXISTS fw:c:k"), 0);
+    fw_auditor_stop(&world->auditor);
+    fw_redis_fixture_stop(&sentinel);
+}
+
 static void in_a_cluster_stamps_and_entries_are_found_where_they_are(void **state)
 {
     audit_world_t *world = *state;
@@ -370,6 +389,7 @@ int main(void)
         CASE(an_entry_that_the_service_does_not_show_stays_stale),
         CASE(foreign_keys_and_garbage_are_counted),
         CASE(every_target_is_looked_at),
+        CASE(the_server_that_the_sentinels_name_is_looked_at),
         CASE(in_a_cluster_stamps_and_entries_are_found_where_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
