@@ -27,7 +27,7 @@ def crowd(run, sessions: int, rooms: int) -> None:
 
 def publish(run, rooms: int) -> None:
     run.publish_acked(60, channels=[f"room:{number}" for number in range(rooms)])
-    run.warm_up()
+    run.wait_accepted(60)
 
 
 def busiest_tenth(moments: list[float], began: float, seconds: float) -> float:
