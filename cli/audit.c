@@ -52,7 +52,7 @@ static void show(audit_t *self, const fw_audit_report_t *report)
         /* Below what was logged meanwhile, else in place. */
         uint64_t stale = fw_audit_report_stale(report);
         bool ready = fw_health_ready(self->health, fw_clock_ms());
-        if (self->shown > 0 && stale == self->stale && ready == self->ready)
+        if (self->shown > 0 && stale == self->stale && (ready == self->ready || !self->auditor))
             (void)fprintf(stdout, "\033[%dA", self->shown);
         self->stale = stale;
         self->ready = ready;
@@ -73,14 +73,15 @@ static fw_exit_t follow(audit_t *self)
         int64_t now_ms = fw_clock_ms();
         fw_audit_report_t report = fw_audit_report(&self->series, self->config.scales_ms);
         self->heard |= fw_health_ready(self->health, now_ms);
-        if (fw_audit_report_finished(&report) >= (uint64_t)self->once ||
-            now_ms - started_ms >= self->for_ms || ferror(stdout))
-            break;
-        if (self->once < INT64_MAX && !self->heard && now_ms - started_ms >= FIRST_ANSWER_MS) {
-            fw_complain("see broker.host, broker.ports and worker.redis_url",
+        int64_t passed_ms = now_ms - started_ms;
+        bool over = passed_ms >= self->for_ms;
+        if (!self->heard && (over || (self->once < INT64_MAX && passed_ms >= FIRST_ANSWER_MS))) {
+            fw_complain("see broker.host, broker.ports, worker.redis_url, and with keys security",
                         "no broker at %s, or no Redis, answers", self->connect.events);
             return FW_EXIT_UNREACHABLE;
         }
+        if (over || fw_audit_report_finished(&report) >= (uint64_t)self->once || ferror(stdout))
+            break;
         if (now_ms - shown_ms >= every_ms) {
             shown_ms = now_ms;
             show(self, &report);

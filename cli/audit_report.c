@@ -47,12 +47,14 @@ int fw_audit_report_table(const fw_audit_report_t *self, FILE *out)
         const fw_audit_tally_t *tally = &self->lines[i].tally;
         char scale[FW_AUDIT_SCALE_TEXT_SIZE];
         fw_audit_scale_text(self->lines[i].scale_ms, scale);
-        (void)fprintf(out,
-                      "%-9s %10" PRIu64 " %7" PRIu64 " %9" PRIu64 " %7" PRIu64
-                      "  %9.5f %%  %9.5f %%\033[K\n",
-                      scale, tally->checked, tally->stale, tally->unjudged, tally->missed,
-                      percent * fw_audit_consistency(tally->checked, tally->stale),
-                      percent * fw_audit_consistency_bound(tally->checked, tally->stale));
+        (void)fprintf(out, "%-9s %10" PRIu64 " %7" PRIu64 " %9" PRIu64 " %7" PRIu64, scale,
+                      tally->checked, tally->stale, tally->unjudged, tally->missed);
+        if (tally->checked > 0)
+            (void)fprintf(out, "  %9.5f %%  %9.5f %%\033[K\n",
+                          percent * fw_audit_consistency(tally->checked, tally->stale),
+                          percent * fw_audit_consistency_bound(tally->checked, tally->stale));
+        else
+            (void)fprintf(out, "  %9s    %9s\033[K\n", "-", "-");
     }
     (void)fprintf(out,
                   "%" PRIu64 " purges heard of, %" PRIu64 " sampled, %" PRIu64

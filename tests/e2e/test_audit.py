@@ -15,7 +15,7 @@ import pytest
 from stack import Daemon, RedisServer, find_binary, run_command, wait_for
 from stack.process import environment
 
-OK, FAILURE, USAGE, CONFIG = range(4)
+OK, FAILURE, USAGE, CONFIG, _, UNREACHABLE = range(6)
 PATIENCE_S = 30
 KEY = "fw:c:projects"
 
@@ -79,6 +79,12 @@ def test_a_wrong_command_line_is_refused(flags: list[str], code: int | None, say
     done = run_command("audit", *flags)
     assert done.returncode in ([code] if code is not None else [USAGE, CONFIG])
     assert says in done.stderr
+
+
+def test_a_broker_that_is_not_there_is_named(redis_server: RedisServer) -> None:
+    done = run_command("audit", "--for", "1s", "--worker-redis-url", redis_server.url, "--broker-host", "127.0.0.2")
+    assert done.returncode == UNREACHABLE
+    assert "tcp://127.0.0.2" in done.stderr
 
 
 def test_what_is_purged_well_is_consistent(audit: Callable[..., Any]) -> None:
