@@ -186,6 +186,16 @@ async function checkNeverOld({ page, reads }, id) {
   return checked;
 }
 
+await scenario("each_sees_who_else_is_looking", async () => {
+  const present = (text) => [
+    (text) => document.querySelector("[data-testid=present]")?.textContent === text,
+    text,
+    { polling: 20 },
+  ];
+  await a.page.waitForFunction(...present("with Grace"));
+  for (const { page } of [b1, b2]) await page.waitForFunction(...present("with Ada"));
+});
+
 await scenario("create_shows_everywhere", async () => {
   project = await createProject(a.page, "Aurora");
   for (const { page } of everybody) await shows(page, project, "Aurora");
