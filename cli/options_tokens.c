@@ -74,11 +74,12 @@ static int check_url(const fw_config_t *config, fw_config_error_t *ret_error)
     if (strchr(url, '@') || strcspn(url, " \t\r\n#") != strlen(url))
         return refuse(config, path, "must not hold a password, a fragment or blanks", ret_error);
     if (plain && !is_local(url + strlen("http://")) &&
-        !fw_config_bool(config, "security.allow_plaintext"))
+        !fw_config_bool(config, "security.allow_plaintext")) {
         return refuse(config, path,
                       "over http whoever is between could put in a key; use https, or set "
                       "security.allow_plaintext",
                       ret_error);
+    }
     return 0;
 }
 
@@ -88,11 +89,12 @@ int fw_options_check_tokens(const fw_config_t *config, fw_config_error_t *ret_er
     const char *cookie = fw_config_text(config, "gateway.jwt.cookie");
     if (!is_cookie_name(cookie))
         return refuse(config, "gateway.jwt.cookie", "must be the name of a cookie", ret_error);
-    if (*cookie && fw_config_list(config, "gateway.origins", &origins) == 0)
+    if (*cookie && fw_config_list(config, "gateway.origins", &origins) == 0) {
         return refuse(config, "gateway.jwt.cookie",
                       "needs gateway.origins: browsers send cookies along with what the pages of "
                       "others ask for",
                       ret_error);
+    }
     if (fw_config_number(config, "gateway.jwt.jwks_cooldown") >
         fw_config_number(config, "gateway.jwt.jwks_refresh"))
         return refuse(config, "gateway.jwt.jwks_cooldown",

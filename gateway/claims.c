@@ -157,10 +157,11 @@ int fw_claims_parse(const json_t *json, fw_claims_t **ret_claims)
     if (!json_is_string(user) || !parse_expiry(json_object_get(json, "exp"), &terms.expires_s))
         return -EINVAL;
     terms.user = (fw_text_t){json_string_value(user), json_string_length(user)};
-    for (int action = 0; action < FW_ACTIONS; action++)
-        if (!parse_patterns(json_object_get(json, names[action]), patterns[action],
-                            &terms.rooms[action]))
+    for (int action = 0; action < FW_ACTIONS; action++) {
+        const json_t *list = json_object_get(json, names[action]);
+        if (!parse_patterns(list, patterns[action], &terms.rooms[action]))
             return -EINVAL;
+    }
     return fw_claims_new(&terms, ret_claims);
 }
 

@@ -117,32 +117,33 @@ static int add_keys(const source_t *source, fw_keys_t *keys, const char **ret_re
     return -EINVAL;
 }
 
+/* What the configuration calls a source: the secrets come first, then the keys, in its order. */
+static const char *name_of(const fw_tokens_config_t *config, const source_t *source, size_t number,
+                           const char **ret_item)
+{
+    size_t secrets = (*config->secret ? 1U : 0U) + (*config->previous_secret ? 1U : 0U);
+    *ret_item = "";
+    if (source->kind == SECRET)
+        return *config->secret && number == 0 ? "gateway.jwt.secret"
+                                              : "gateway.jwt.previous_secret";
+    const char *item = config->keys[number - secrets];
+    *ret_item = is_pem(item, strlen(item)) ? "a PEM text" : item;
+    return "gateway.jwt.keys";
+}
+
 /* Every source makes keys, and all of them fit. */
 static int check_sources(fw_token_rules_t *self, const fw_tokens_config_t *config, char *ret_reason,
                          size_t reason_size)
 {
     fw_keys_t *keys = fw_keys_new();
-    const char *reason = "";
     int result = 0;
-    size_t public = 0;
-    size_t secrets = 0;
     for (size_t i = 0; i < self->sources_count && result == 0; i++) {
-        const source_t *source = &self->sources[i];
-        result = add_keys(source, keys, &reason);
-        if (source->kind == SECRET) {
-            secrets++;
-            if (result != 0)
-                (void)complain(result,
-                               *config->secret && secrets == 1 ? "gateway.jwt.secret"
-                                                               : "gateway.jwt.previous_secret",
-                               "", reason, ret_reason, reason_size);
-            continue;
-        }
-        const char *item = config->keys[public ++];
+        const char *reason = "";
+        const char *item = "";
+        result = add_keys(&self->sources[i], keys, &reason);
+        const char *option = name_of(config, &self->sources[i], i, &item);
         if (result != 0)
-            (void)complain(result, "gateway.jwt.keys",
-                           is_pem(item, strlen(item)) ? "a PEM text" : item, reason, ret_reason,
-                           reason_size);
+            (void)complain(result, option, item, reason, ret_reason, reason_size);
     }
     self->keys = fw_keys_count(keys);
     fw_keys_destroy(&keys);

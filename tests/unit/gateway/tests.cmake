@@ -1,6 +1,6 @@
 # Unit tests of the gateway's pure files.
 include(${CMAKE_CURRENT_LIST_DIR}/../../support/gateway_support.cmake)
-foreach(topic frame ring sync sync_random topics registry client_message auth claims keys cookie jwks_schedule dialogue_token route wheel limits gather hub
+foreach(topic frame ring sync sync_random topics registry client_message auth claims keys cookie jwks_schedule dialogue_token token_rules route wheel limits gather hub
     dialogue problem publish_request event_json)
   fw_unit_test(gateway ${topic} fw::gateway fw_gateway_support)
 endforeach()
