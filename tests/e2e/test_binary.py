@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import random
 import time
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 
 from stack import Session, wait_for
 from stack.binary import BinarySession, epoch_number, pb
+from stack.binary import told as decode
 from stack.client import freshwire
+from stack.process import ROOT
 
 events_pb2 = importlib.import_module("freshwire._proto.events_pb2")
 
@@ -61,6 +64,18 @@ def test_the_first_of_our_subprotocols_that_is_offered_is_taken(stack) -> None:
     first = Session(stack.daemon.websocket + "/ws", subprotocols=["x.y", *both], wait_welcome=False)
     second = Session(stack.daemon.websocket + "/ws", subprotocols=both[::-1], wait_welcome=False)
     assert [first.subprotocol, second.subprotocol] == ["freshwire.v1.protobuf", "freshwire.v1.json"]
+
+
+def test_the_vectors_say_in_protobuf_what_they_say_in_json() -> None:
+    lines = (ROOT / "tests/support/browser_vectors.txt").read_text(encoding="utf-8").splitlines()
+    for _, text, data in (line.split("\t") for line in lines if not line.startswith("#")):
+        message = pb.ServerMessage()
+        message.ParseFromString(bytes.fromhex(data))
+        (got,) = decode(message)
+        wanted = json.loads(text)
+        for part in (got, wanted):
+            part["subscriptions"] = [plain(each) for each in part.get("subscriptions", [])]
+        assert plain(got) == plain(wanted)
 
 
 def test_requests_are_answered_as_those_of_json(stack) -> None:

@@ -186,6 +186,46 @@ static void lists_of_objects_may_hold_empty_ones(void **state)
     drop(message);
 }
 
+static fw_payload_kind_t kind_of(const char *word)
+{
+    if (strcmp(word, "json") == 0)
+        return FW_PAYLOAD_JSON;
+    if (strcmp(word, "binary") == 0)
+        return FW_PAYLOAD_BINARY;
+    return strcmp(word, "typed") == 0 ? FW_PAYLOAD_TYPED : FW_PAYLOAD_NONE;
+}
+
+/* The same file is read by tests in Python. */
+static void the_bytes_are_those_of_the_vectors(void **state)
+{
+    (void)state;
+    char line[4096];
+    size_t count = 0;
+    FILE *file = fopen(FW_BROWSER_VECTORS, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        char *json = strchr(line, '\t');
+        if (line[0] == '#' || !json)
+            continue;
+        *json++ = '\0';
+        char *hex = strchr(json, '\t');
+        assert_non_null(hex);
+        *hex++ = '\0';
+        uint8_t bytes[1024];
+        char text[2 * sizeof bytes + 1] = "";
+        fw_bytes_t object = {(const uint8_t *)json, strlen(json)};
+        size_t size = fw_browser_encode(object, kind_of(line), bytes, sizeof bytes);
+        assert_in_range(size, 2, sizeof bytes);
+        for (size_t i = 0; i < size; i++)
+            (void)snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+        hex[strcspn(hex, "\n")] = '\0';
+        assert_string_equal(text, hex);
+        count++;
+    }
+    (void)fclose(file);
+    assert_int_equal(count, 19);
+}
+
 static void a_batch_is_heads_and_messages(void **state)
 {
     (void)state;
@@ -370,6 +410,7 @@ int main(void)
         cmocka_unit_test(a_welcome_has_its_standings),
         cmocka_unit_test(every_message_of_the_schema_is_found_by_its_name),
         cmocka_unit_test(lists_of_objects_may_hold_empty_ones),
+        cmocka_unit_test(the_bytes_are_those_of_the_vectors),
         cmocka_unit_test(a_batch_is_heads_and_messages),
         cmocka_unit_test(refuses_what_is_no_message_of_a_client),
         cmocka_unit_test(refuses_data_that_is_not_one_json_value),

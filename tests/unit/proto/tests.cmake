@@ -23,3 +23,5 @@ foreach(topic browser codec_memory wire_check)
   target_include_directories(test_unit_proto_${topic} PRIVATE
     $<TARGET_PROPERTY:fw_proto_generated,INTERFACE_INCLUDE_DIRECTORIES>)
 endforeach()
+target_compile_definitions(test_unit_proto_browser PRIVATE
+  FW_BROWSER_VECTORS="${PROJECT_SOURCE_DIR}/tests/support/browser_vectors.txt")
