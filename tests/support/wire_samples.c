@@ -77,11 +77,8 @@ static const fw_room_version_t versions[] = {
 static const fw_text_t globs[] = {TEXT("4*"), TEXT("lobby")};
 
 #define COMMAND(...)                                                                               \
-    .kind = FW_MESSAGE_SESSION_COMMAND, .session_command = {                                       \
-        .command_id = 7,                                                                           \
-        .user_id = TEXT("9"),                                                                      \
-        __VA_ARGS__                                                                                \
-    }
+    .kind = FW_MESSAGE_SESSION_COMMAND,                                                            \
+    .session_command = {.command_id = 7, .user_id = TEXT("9"), __VA_ARGS__}
 #define INVALIDATE                                                                                 \
     {                                                                                              \
         keys, COUNT(keys), tags, COUNT(tags), patterns, COUNT(patterns)                            \
@@ -227,15 +224,17 @@ static const fw_sample_t samples[] = {
     {"gateway_up_note", ON(GATEWAY_UP, .kind = FW_MESSAGE_CLIENT_NOTE,
                            .client_note = {TEXT("room:42"), BYTES("\x0a\x01x")})},
     {"gateway_up_session_disconnect",
-     ON(GATEWAY_UP, COMMAND(.action = FW_SESSIONS_DISCONNECT, .session_id = TEXT("00000000deadbeef"),
-                            .code = 4403, .reason = TEXT("signed out")))},
+     ON(GATEWAY_UP,
+        COMMAND(.action = FW_SESSIONS_DISCONNECT, .session_id = TEXT("00000000deadbeef"),
+                .code = 4403, .reason = TEXT("signed out")))},
     {"gateway_up_session_unsubscribe",
      ON(GATEWAY_UP, COMMAND(.action = FW_SESSIONS_UNSUBSCRIBE, .channel = TEXT("room:42")))},
     {"gateway_up_session_refresh",
-     ON(GATEWAY_UP, COMMAND(.action = FW_SESSIONS_REFRESH,
-                            .claims = {{true, globs, COUNT(globs)}, {true, NULL, 0}, {true, globs, 1}}))},
-    {"gateway_up_session_done", ON(GATEWAY_UP, .kind = FW_MESSAGE_SESSION_DONE,
-                                   .session_done = {UINT64_MAX, UINT32_MAX})},
+     ON(GATEWAY_UP,
+        COMMAND(.action = FW_SESSIONS_REFRESH,
+                .claims = {{true, globs, COUNT(globs)}, {true, NULL, 0}, {true, globs, 1}}))},
+    {"gateway_up_session_done",
+     ON(GATEWAY_UP, .kind = FW_MESSAGE_SESSION_DONE, .session_done = {UINT64_MAX, UINT32_MAX})},
     {"gateway_up_session_done_bare",
      ON(GATEWAY_UP, .kind = FW_MESSAGE_SESSION_DONE, .session_done = {0})},
     {"gateway_down_session_revoke",
