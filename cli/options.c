@@ -199,6 +199,15 @@ fw_gateway_config_t fw_options_gateway(const fw_config_t *config, fw_roles_t rol
         .drain_delay_ms = drain_ms(config, roles, "gateway.drain_delay"),
         .drain_window_ms = drain_ms(config, roles, "gateway.drain_window"),
         .reconnect_window_ms = number32(config, "gateway.reconnect_window"),
+        .authorise =
+            {
+                .url = fw_config_text(config, "gateway.authorise.url"),
+                .key = fw_config_text(config, "gateway.authorise.key"),
+                .ca_file = fw_config_text(config, "gateway.authorise.ca_file"),
+                .timeout_ms = fw_config_number(config, "gateway.authorise.timeout"),
+                .concurrency = number32(config, "gateway.authorise.concurrency"),
+                .remembered_max = number32(config, "gateway.authorise.remembered_max"),
+            },
         .reconnects_per_second = number32(config, "gateway.reconnects_per_second"),
         .connection_age_max_ms = fw_config_number(config, "gateway.connection_age_max"),
     };

@@ -289,6 +289,20 @@ static const fw_option_t table[] = {
     DURATION("gateway.drain_window", "1m", 0, HOUR,
              "Sessions are closed over this time, so that they do not all come back at once. 0 in "
              "'freshwire all' unless set."),
+    TEXT("gateway.authorise.url", "",
+         "The backend that decides about rooms beside the token: it is posted user_id, channel and "
+         "action, and answers allow and ttl_seconds. Empty: the token alone decides."),
+    SECRET("gateway.authorise.key", "",
+           "Sent to it as Authorization: Bearer KEY; empty: nothing is."),
+    TEXT("gateway.authorise.ca_file", "",
+         "PEM file of the issuers of its certificate; empty: the system's."),
+    DURATION("gateway.authorise.timeout", "2s", 50, 30 * SECOND,
+             "It must have answered by then; else the room is refused for now."),
+    NUMBER("gateway.authorise.concurrency", "8", 1, 64,
+           "Questions that it gets at once from one shard; others wait."),
+    NUMBER("gateway.authorise.remembered_max", "65536", 16, 10000000,
+           "Answers that one shard remembers; beyond, the oldest refusals are forgotten, then "
+           "rooms are refused for now."),
     DURATION("gateway.reconnect_window", "2s", 0, 10 * MINUTE,
              "Clients wait a random part of it before they reconnect."),
     NUMBER(

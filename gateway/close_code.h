@@ -6,6 +6,7 @@
 
 typedef enum {
     FW_CLOSE_NONE = 0,
+    FW_CLOSE_LATER = 1, /* not closed: the message is to be given again, see dialogue_grants.h */
     FW_CLOSE_PROTOCOL = 1002, /* not frames as RFC 6455 has them */
     FW_CLOSE_BINARY = 1003,   /* a binary message where JSON is spoken, or the reverse */
     FW_CLOSE_BAD_TEXT = 1007, /* a text message that is not UTF-8 */

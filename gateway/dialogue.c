@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "gateway/dialogue_grants.h"
 #include "gateway/dialogue_rooms.h"
 #include "gateway/dialogue_stream.h"
 #include "gateway/dialogue_token.h"
@@ -88,6 +89,7 @@ void fw_dialogue_join(const fw_dialogue_t *self, fw_session_t *session,
     fw_text_t name = subscription->channel;
     const fw_channel_t *channel = fw_hub_find(self->hub, name);
     bool has = channel && fw_session_find(session, channel) >= 0;
+    fw_grant_t grant = FW_GRANT_YES;
     if (fw_channel_kind(name) == FW_CHANNEL_INVALID) {
         say_error(self, session, request_id, FW_CLOSE_BAD_REQUEST, "not the name of a channel",
                   name);
@@ -96,6 +98,9 @@ void fw_dialogue_join(const fw_dialogue_t *self, fw_session_t *session,
                   name);
     } else if (!has && session->count >= self->channels_max) {
         say_error(self, session, request_id, FW_CLOSE_TOO_MANY, "too many channels", name);
+    } else if ((grant = fw_dialogue_granted(self, session, FW_ACTION_LISTEN, name)) !=
+               FW_GRANT_YES) {
+        fw_dialogue_refuse_grant(self, session, request_id, grant, NULL, name);
     } else {
         (void)fw_hub_join(self->hub, session, name,
                           subscription->positioned ? &subscription->position : NULL, request_id);
@@ -138,6 +143,14 @@ fw_close_t fw_dialogue_open(const fw_dialogue_t *self, fw_session_t *session,
         return refused;
     if (opening->route.stream)
         return fw_dialogue_stream(self, session, opening);
+    if (opening->route.endpoint == FW_ENDPOINT_ROOM) {
+        char name[FW_CHANNEL_SIZE_MAX + 1];
+        fw_client_subscription_t room = {.channel = {name, 0}};
+        if (fw_channel_make(FW_CHANNEL_KIND_ROOM, opening->route.room, name, &room.channel.size) !=
+            0)
+            return close_with(FW_CLOSE_FORBIDDEN, "not the name of a room");
+        return fw_dialogue_enter(self, session, &room, 1, 1);
+    }
     join_endpoint(self, session, &opening->route, &none);
     fw_hub_await(self->hub, session);
     return FW_CLOSE_NOT;
@@ -160,6 +173,27 @@ static bool is_of_endpoint(const fw_session_t *session, const fw_route_t *route,
     return false;
 }
 
+/* May it listen to its endpoint's room, as far as the backend decides that? */
+static fw_close_t admit_room(const fw_dialogue_t *self, fw_session_t *session,
+                             const fw_route_t *route)
+{
+    char name[FW_CHANNEL_SIZE_MAX + 1];
+    size_t size = 0;
+    if (route->endpoint != FW_ENDPOINT_ROOM ||
+        fw_channel_make(FW_CHANNEL_KIND_ROOM, route->room, name, &size) != 0)
+        return FW_CLOSE_NOT;
+    switch (fw_dialogue_granted(self, session, FW_ACTION_LISTEN, (fw_text_t){name, size})) {
+    case FW_GRANT_YES:
+        return FW_CLOSE_NOT;
+    case FW_GRANT_NO:
+        return close_with(FW_CLOSE_FORBIDDEN, "this room is not allowed");
+    case FW_GRANT_UNKNOWN:
+    case FW_GRANT_LATER:
+        break;
+    }
+    return close_with(FW_CLOSE_TOO_MANY, "it cannot be told now whether this room is allowed");
+}
+
 static fw_close_t hello(const fw_dialogue_t *self, fw_session_t *session, const fw_route_t *route,
                         const fw_client_message_t *message, int64_t wall_s)
 {
@@ -176,6 +210,11 @@ static fw_close_t hello(const fw_dialogue_t *self, fw_session_t *session, const 
             return refused;
     }
     fw_close_t refused = admit(self, session, route);
+    if (refused.code != FW_CLOSE_NONE)
+        return refused;
+    if (fw_dialogue_waits(self, session, route->room, message))
+        return close_with(FW_CLOSE_LATER, "");
+    refused = admit_room(self, session, route);
     if (refused.code != FW_CLOSE_NONE)
         return refused;
     if (message->origin.size > 0)
@@ -215,6 +254,9 @@ static fw_close_t obey(const fw_dialogue_t *self, fw_session_t *session, const f
                        const fw_client_message_t *message, int64_t now_ms, int64_t wall_s)
 {
     bool greeted = session->state != FW_SESSION_GREETING;
+    bool decided = message->kind != FW_CLIENT_SUBSCRIBE && message->kind != FW_CLIENT_PUBLISH;
+    if (greeted && !decided && fw_dialogue_waits(self, session, FW_TEXT_NONE, message))
+        return close_with(FW_CLOSE_LATER, "");
     switch (message->kind) {
     case FW_CLIENT_HELLO:
         return hello(self, session, route, message, wall_s);

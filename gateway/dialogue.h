@@ -18,6 +18,8 @@ typedef struct {
     uint64_t *refused;     /* counts the messages that were answered by fw.error */
     size_t resume_max;     /* subscriptions in one fw.hello */
     fw_rooms_t *rooms;     /* NULL = no presence */
+    const struct fw_dialogue_grants
+        *grants; /* see dialogue_grants.h; NULL = only the token decides */
     const struct fw_client_publish *publish; /* see dialogue_rooms.h; NULL = clients may not */
     /* Told of every token; result is that of fw_auth_verify. NULL = nobody. */
     void (*judged)(void *context, fw_door_t door, int result);

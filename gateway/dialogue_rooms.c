@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "gateway/dialogue_grants.h"
 #include "gateway/dialogue_token.h"
 #include "proto/wildcard.h"
 
@@ -24,6 +25,7 @@ void fw_dialogue_watch(const fw_dialogue_t *self, fw_session_t *session,
     fw_text_t name = subscription->channel;
     const fw_channel_t *channel = fw_hub_find(self->hub, name);
     int index = channel ? fw_session_find(session, channel) : -1;
+    fw_grant_t grant = FW_GRANT_YES;
     if (!self->rooms || subscription->presence == FW_CLIENT_UNSAID || index < 0)
         return;
     if (subscription->presence == FW_CLIENT_NO)
@@ -33,6 +35,8 @@ void fw_dialogue_watch(const fw_dialogue_t *self, fw_session_t *session,
     else if (!fw_claims_may(session->claims, FW_ACTION_PRESENCE, name))
         refuse_presence(self, session, name, FW_CLOSE_FORBIDDEN,
                         "the token does not allow presence here");
+    else if ((grant = fw_dialogue_granted(self, session, FW_ACTION_PRESENCE, name)) != FW_GRANT_YES)
+        fw_dialogue_refuse_grant(self, session, FW_TEXT_NONE, grant, "presence", name);
     else
         fw_rooms_watch(self->rooms, session, (uint32_t)index, true);
 }
@@ -134,6 +138,14 @@ void fw_dialogue_publish(const fw_dialogue_t *self, fw_session_t *session,
         return;
     }
     fw_close_t refused = judge(self, session, message);
+    fw_text_t name = message->subscriptions[0].channel;
+    fw_grant_t grant = FW_GRANT_YES;
+    if (refused.code == FW_CLOSE_NONE)
+        grant = fw_dialogue_granted(self, session, FW_ACTION_PUBLISH, name);
+    if (grant != FW_GRANT_YES) {
+        fw_dialogue_refuse_grant(self, session, message->request_id, grant, "publish", name);
+        return;
+    }
     if (refused.code == FW_CLOSE_NONE && fw_event_check(&event, &refusal) != 0)
         refused = (fw_close_t){FW_CLOSE_BAD_REQUEST, refusal.reason};
     if (refused.code == FW_CLOSE_NONE && send_on(rules, session, message, &event) != 0)

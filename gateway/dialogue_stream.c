@@ -1,6 +1,7 @@
 /* dialogue_stream.c - see dialogue_stream.h.   SPDX-License-Identifier: MPL-2.0 */
 #include "gateway/dialogue_stream.h"
 
+#include "gateway/dialogue_grants.h"
 #include "gateway/sse.h"
 
 /* The channels in the order in which they are joined, which is that of the ids. */
@@ -69,17 +70,12 @@ fw_close_t fw_dialogue_stream(const fw_dialogue_t *self, fw_session_t *session,
     if (opening->resumes &&
         fw_sse_id_parse(opening->last_id, channels.names, channels.count, positions) != 0)
         memset(positions, 0, sizeof positions);
+    fw_client_subscription_t wishes[FW_SSE_CHANNELS_MAX];
     for (size_t i = 0; i < channels.count; i++) {
-        fw_client_subscription_t wish = {.channel = channels.names[i],
-                                         .positioned = opening->resumes};
+        wishes[i] = (fw_client_subscription_t){.channel = channels.names[i],
+                                               .positioned = opening->resumes};
         if (opening->resumes)
-            wish.position = positions[i];
-        if (i >= channels.own_count)
-            fw_dialogue_join(self, session, &wish, FW_TEXT_NONE);
-        else
-            (void)fw_hub_join(self->hub, session, wish.channel,
-                              wish.positioned ? &wish.position : NULL, FW_TEXT_NONE);
+            wishes[i].position = positions[i];
     }
-    fw_hub_await(self->hub, session);
-    return FW_CLOSE_NOT;
+    return fw_dialogue_enter(self, session, wishes, channels.count, channels.own_count);
 }

@@ -85,6 +85,12 @@ fw_gateway_config_t fw_gateway_defaults(void)
             },
         .anonymous = true,
         .admin_endpoint = "",
+        .authorise = {.url = "",
+                      .key = "",
+                      .ca_file = "",
+                      .timeout_ms = 2000,
+                      .concurrency = 8,
+                      .remembered_max = 65536},
         .tls_certificate = "",
         .tls_key = "",
         .accepts_per_second = 2000,
@@ -113,6 +119,13 @@ fw_gateway_config_t fw_gateway_defaults(void)
     };
 }
 
+static bool check_authorise(const fw_authorise_config_t *config)
+{
+    return config->url && config->key && config->ca_file && config->timeout_ms > 0 &&
+           config->timeout_ms <= FW_FETCH_TIMEOUT_MS_MAX && config->concurrency >= 1 &&
+           config->concurrency <= FW_AUTHORISE_CONCURRENCY_MAX && config->remembered_max >= 1;
+}
+
 static int check(const fw_gateway_config_t *config)
 {
     bool texts = config->listen && config->prefix && config->events_endpoint &&
@@ -130,7 +143,8 @@ static int check(const fw_gateway_config_t *config)
     bool door = config->tls_certificate && config->tls_key && config->half_open_max >= 1 &&
                 config->half_open_max <= FW_CONNECTIONS_SPARE &&
                 config->accepts_per_second <= FW_ACCEPTS_PER_SECOND_MAX && config->request_ms > 0 &&
-                config->body_ms > 0 && config->admin_endpoint;
+                config->body_ms > 0 && config->admin_endpoint &&
+                check_authorise(&config->authorise);
     for (size_t i = 0; i < config->trusted_proxies_count; i++) {
         fw_address_range_t range;
         door = door && fw_address_range_parse(fw_text(config->trusted_proxies[i]), &range) == 0;

@@ -13,6 +13,18 @@
 #include "runtime/metrics.h"
 #include "runtime/security.h"
 
+/* The backend that decides about rooms, beside the token. */
+typedef struct {
+    const char *url;     /* "" = the token alone decides */
+    const char *key;     /* sent as Authorization: Bearer; "" = none */
+    const char *ca_file; /* PEM of issuers to trust; "" = the system's */
+    int64_t timeout_ms;
+    uint32_t concurrency;    /* questions at once, of a shard */
+    uint32_t remembered_max; /* answers, of a shard */
+} fw_authorise_config_t;
+
+enum { FW_AUTHORISE_CONCURRENCY_MAX = 64 };
+
 typedef struct {
     const char *listen; /* host:port of the public listener; port 0 = a free one */
     const char *prefix; /* of every path, "" or for example "/api" (as the seed's "/api/ws") */
@@ -61,6 +73,7 @@ typedef struct {
     bool client_publish_keep;           /* keep:true is allowed */
     const char *const *client_publish_types; /* patterns; none = every type */
     size_t client_publish_types_count;
+    fw_authorise_config_t authorise;
     const char *admin_endpoint; /* inproc: answers /v1/sessions of the admin port; "" = does not */
     const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
 } fw_gateway_config_t;

@@ -3,6 +3,7 @@
  * sessions. Callbacks of libwebsockets only change state and mark sessions. */
 #include "gateway/shard_auth.h"
 #include "gateway/shard_internal.h"
+#include "gateway/shard_authorise.h"
 #include "gateway/shard_rooms.h"
 #include "gateway/shard_sessions.h"
 #include "gateway/shard_tls.h"
@@ -288,6 +289,7 @@ void fw_shard_ticked(uv_timer_t *timer)
     fw_wheel_turn(self->wheel, now_ms, timer_fired, self);
     fw_uplink_tick(self->uplink, now_ms);
     fw_shard_rooms_tick(self);
+    fw_shard_authorise_tick(self);
     fw_shard_report_link(self, fw_uplink_connected(self->uplink));
     fw_degraded_tick(self, fw_uplink_connected(self->uplink), now_ms);
     fw_accept_resume(self, now_ms);
@@ -353,6 +355,7 @@ void fw_shard_prepared(uv_prepare_t *prepare)
     int64_t now_ms = fw_clock_ms();
     fw_shard_auth_turn(self);
     bool more = fw_shard_sessions_turn(self);
+    more = fw_shard_authorise_turn(self) || more;
     more = fw_uplink_turn(self->uplink, now_ms) || more;
     if (self->delays)
         pace(self, now_ms);

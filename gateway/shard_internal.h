@@ -49,6 +49,7 @@ struct fw_shard {
     fw_auth_t *auth;
     struct fw_shard_rooms *rooms;           /* see shard_rooms.h */
     struct fw_shard_sessions *sessions_api; /* see shard_sessions.h */
+    struct fw_shard_authorise *authorise;   /* see shard_authorise.h; NULL = the token decides */
     const fw_token_rules_t *token_rules;
     zsock_t *jwks; /* to the actor that fetches keys; NULL = none does */
     fw_wakeup_t *jwks_wakeup;
@@ -148,6 +149,8 @@ int fw_ws_prepare(fw_shard_t *self, struct lws *wsi);
 int fw_ws_open(fw_shard_t *self, struct lws *wsi, bool over_h2);
 int fw_ws_receive(fw_shard_t *self, struct lws *wsi, const uint8_t *data, size_t size);
 void fw_ws_heard(struct lws *wsi);
+/* Does what a message says; true when it has to wait and be given again. */
+bool fw_ws_obey(fw_shard_t *self, fw_connection_t *connection, fw_bytes_t text);
 int fw_ws_writable(fw_shard_t *self, struct lws *wsi);
 /* Sends the pending close frame, if the socket takes it now. */
 void fw_ws_send_close(fw_connection_t *connection);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "gateway/shard_auth.h"
+#include "gateway/shard_authorise.h"
 #include "gateway/shard_rooms.h"
 #include "gateway/shard_sessions.h"
 #include "gateway/shard_tls.h"
@@ -192,6 +193,7 @@ static void tear_down(fw_shard_t *self)
     close_handle((uv_handle_t *)&self->pacer);
     close_handle((uv_handle_t *)&self->prepare);
     close_handle((uv_handle_t *)&self->idle);
+    fw_shard_authorise_close(self);
     fw_shard_sessions_close(self);
     fw_uplink_destroy(&self->uplink);
     int plugs[PLUGS];
@@ -219,6 +221,7 @@ static void tear_down(fw_shard_t *self)
     fw_shard_tls_close(self);
     fw_hub_destroy(&self->hub);
     fw_shard_rooms_end(self);
+    fw_shard_authorise_end(self);
     fw_shard_sessions_end(self);
     fw_delays_destroy(&self->delays);
     fw_shard_auth_end(self);
@@ -248,6 +251,8 @@ void fw_shard_run(zsock_t *pipe, void *args)
     }
     build(self, now_ms);
     result = fw_shard_sessions_begin(self);
+    if (result == 0)
+        result = fw_shard_authorise_begin(self);
     if (result == 0)
         result = create_context(self);
     if (result == 0)

@@ -271,6 +271,11 @@ void fw_shard_sessions_known(fw_shard_t *self, fw_session_t *session)
         fw_users_add(self->sessions_api->users, session);
 }
 
+fw_session_t *fw_shard_sessions_of(const fw_shard_t *self, fw_text_t user)
+{
+    return fw_users_first(self->sessions_api->users, user);
+}
+
 void fw_shard_sessions_part(fw_shard_t *self, fw_session_t *session)
 {
     fw_users_remove(self->sessions_api->users, session);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "gateway/shard_internal.h"
+#include "gateway/users.h"
 
 typedef struct fw_shard_sessions fw_shard_sessions_t;
 
@@ -20,5 +21,7 @@ bool fw_shard_sessions_turn(fw_shard_t *self) __attribute__((warn_unused_result)
 
 /* The user of a session is known; nothing when it has none. */
 void fw_shard_sessions_known(fw_shard_t *self, fw_session_t *session);
+/* The first session of a user; fw_users_next gives the others. */
+fw_session_t *fw_shard_sessions_of(const fw_shard_t *self, fw_text_t user);
 /* The session ends. */
 void fw_shard_sessions_part(fw_shard_t *self, fw_session_t *session);

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "gateway/shard_auth.h"
+#include "gateway/shard_authorise.h"
 #include "gateway/shard_rooms.h"
 #include "gateway/shard_sessions.h"
 #include "proto/utf8.h"
@@ -161,19 +162,16 @@ static void forget_message(fw_connection_t *connection)
     connection->assembly = NULL;
 }
 
-static void take_message(fw_shard_t *self, fw_connection_t *connection, fw_bytes_t text)
+bool fw_ws_obey(fw_shard_t *self, fw_connection_t *connection, fw_bytes_t text)
 {
     fw_session_t *session = connection->session;
     fw_route_t route = {(fw_endpoint_t)connection->endpoint, fw_text(connection->room), false};
     int64_t now_ms = fw_clock_ms();
-    fw_counter_add(self->metrics.messages, 1);
-    if (session->encoding == FW_ENCODING_JSON && !fw_utf8_valid(text)) {
-        fw_shard_close(self, connection, (fw_close_t){FW_CLOSE_BAD_TEXT, "not UTF-8"});
-        return;
-    }
     bool greeting = session->state == FW_SESSION_GREETING;
     fw_close_t outcome =
         fw_dialogue_message(&self->dialogue, session, &route, text, now_ms, fw_shard_wall_s());
+    if (outcome.code == FW_CLOSE_LATER)
+        return true;
     if (outcome.code == FW_CLOSE_NONE)
         outcome = fw_door_known(self, connection);
     if (outcome.code != FW_CLOSE_NONE)
@@ -186,6 +184,17 @@ static void take_message(fw_shard_t *self, fw_connection_t *connection, fw_bytes
         free(connection->room); /* nothing asks for it a second time */
         connection->room = NULL;
     }
+    return false;
+}
+
+static void take_message(fw_shard_t *self, fw_connection_t *connection, fw_bytes_t text)
+{
+    fw_counter_add(self->metrics.messages, 1);
+    if (connection->session->encoding == FW_ENCODING_JSON && !fw_utf8_valid(text))
+        fw_shard_close(self, connection, (fw_close_t){FW_CLOSE_BAD_TEXT, "not UTF-8"});
+    else if (!fw_shard_authorise_keeps(self, connection, text) &&
+             fw_ws_obey(self, connection, text))
+        fw_shard_authorise_park(self, connection, text);
 }
 
 int fw_ws_receive(fw_shard_t *self, struct lws *wsi, const uint8_t *data, size_t size)
@@ -294,6 +303,7 @@ void fw_ws_end(fw_shard_t *self, fw_connection_t *connection, int how)
     fw_counter_add(fw_gateway_metrics_disconnect(&self->metrics, how), 1);
     fw_shard_rooms_part(self, session);
     fw_shard_sessions_part(self, session);
+    fw_shard_authorise_part(self, session);
     fw_hub_part(self->hub, session, fw_clock_ms());
     fw_door_leave(self, connection);
     remove_session(self, session);
