@@ -115,6 +115,20 @@ EXPECTED = {
     "worker_up_ping": PING,
     "worker_up_goodbye": GOODBYE,
     "worker_down_welcome": WELCOME,
+    "gateway_up_session_disconnect": """session_command { command_id: 7 action: SESSION_ACTION_DISCONNECT user_id:
+        "9" session_id: "00000000deadbeef" code: 4403 reason: "signed out" }""",
+    "gateway_up_session_unsubscribe": """session_command { command_id: 7 action: SESSION_ACTION_UNSUBSCRIBE
+        user_id: "9" channel: "room:42" }""",
+    "gateway_up_session_refresh": """session_command { command_id: 7 action: SESSION_ACTION_REFRESH user_id:
+        "9" rooms { patterns: "4*" patterns: "lobby" } publish { } presence { patterns: "4*" } }""",
+    "gateway_up_session_done": """session_done { command_id: 18446744073709551615 sessions: 4294967295
+        }""",
+    "gateway_up_session_done_bare": 'session_done { }',
+    "gateway_down_session_revoke": """session_command { command_id: 7 action: SESSION_ACTION_REVOKE user_id: "9"
+        reason: "password changed" issued_before_s: 1732270000 until_s: 1732273600 }""",
+    "gateway_down_session_result": """session_result { command_id: 7 gateways: 3 answered: 2 sessions:
+        18446744073709551615 refused: "too many commands" }""",
+    "gateway_down_session_result_bare": 'session_result { }',
     "purged": f"""redis_time: 1732270000122456 {INVALIDATE}
         stamps {{ tag: "project:42" stamp: 1732270000122456 }}
         stamps {{ tag: "team:7:projects" stamp: 18446744073709551615 }} took_us: 500000""",
