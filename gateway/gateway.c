@@ -208,6 +208,10 @@ static void stop_shards(fw_gateway_t *self)
     fw_actor_stop(&self->jwks);
     fw_actor_stop(&self->desk);
     fw_shared_destroy(&self->policies);
+    /* Whoever asked for an end has done so by now: what he wrote comes before the close. */
+    uint64_t asked = 0;
+    if (self->abort_fd >= 0)
+        (void)!read(self->abort_fd, &asked, sizeof asked);
     close_fd(&self->abort_fd);
     close_fd(&self->drained_fd);
 }
