@@ -4,7 +4,7 @@ foreach(topic frame ring sync sync_random topics registry client_message auth cl
     dialogue problem publish_request event_json)
   fw_unit_test(gateway ${topic} fw::gateway fw_gateway_support)
 endforeach()
-foreach(topic address desk_answer frame_check proxy_protocol session_request tally tls users)
+foreach(topic address desk_answer frame_check grants proxy_protocol session_request tally tls users)
   fw_unit_test(gateway ${topic} fw::gateway)
 endforeach()
 foreach(topic encodings sse delays)
