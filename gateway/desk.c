@@ -137,8 +137,7 @@ static void command(desk_t *self, const fw_peer_t *peer, const fw_admin_request_
 {
     fw_session_request_t parsed;
     fw_refusal_t refusal = {.field = ""};
-    int result = fw_session_request_parse(asked->path, asked->body, fw_clock_wall_ms() / 1000,
-                                          &parsed, &refusal);
+    int result = fw_session_request_parse(asked->path, asked->body, &parsed, &refusal);
     if (result != 0) {
         bool known = result != -ENOENT;
         refuse(self, peer, asked->number,

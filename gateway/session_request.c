@@ -11,7 +11,7 @@
 #include "gateway/json_scan.h"
 #include "runtime/alloc.h"
 
-enum { DEPTH_MAX = 4, REVOKE_SECONDS_DEFAULT = 24 * 3600 };
+enum { DEPTH_MAX = 4 };
 
 static const char *const claim_names[FW_ROOM_CLAIMS] = {"rooms", "publish", "presence"};
 
@@ -100,13 +100,12 @@ static int get_patterns(const json_t *object, const char *key, fw_text_t **patte
     return 0;
 }
 
-static int fill(fw_session_request_t *self, int64_t now_s, fw_refusal_t *ret_refusal)
+static int fill(fw_session_request_t *self, fw_refusal_t *ret_refusal)
 {
     const json_t *json = self->json;
     fw_session_command_t *command = &self->command;
     fw_text_t *patterns = self->patterns;
     int64_t code = FW_SESSION_CODE_DEFAULT;
-    int64_t seconds = REVOKE_SECONDS_DEFAULT;
     int result = get_text(json, "user_id", &command->user_id, ret_refusal);
     if (result == 0)
         result = get_text(json, "session_id", &command->session_id, ret_refusal);
@@ -116,23 +115,14 @@ static int fill(fw_session_request_t *self, int64_t now_s, fw_refusal_t *ret_ref
         result = get_text(json, "channel", &command->channel, ret_refusal);
     if (result == 0)
         result = get_number(json, "code", 4999, &code, ret_refusal);
-    command->issued_before_s = now_s;
-    if (result == 0)
-        result = get_number(json, "issued_before", now_s + FW_REVOKE_SECONDS_MAX,
-                            &command->issued_before_s, ret_refusal);
-    if (result == 0)
-        result = get_number(json, "seconds", FW_REVOKE_SECONDS_MAX, &seconds, ret_refusal);
     for (size_t i = 0; result == 0 && i < FW_ROOM_CLAIMS; i++)
         result = get_patterns(json, claim_names[i], &patterns, &command->claims[i], ret_refusal);
     command->code = command->action == FW_SESSIONS_DISCONNECT ? (uint32_t)code : 0;
-    command->until_s = now_s + seconds;
-    if (command->action != FW_SESSIONS_REVOKE)
-        command->issued_before_s = command->until_s = 0;
     return result != 0 ? result : fw_session_command_check(command, ret_refusal);
 }
 
-int fw_session_request_parse(fw_text_t path, fw_bytes_t body, int64_t now_s,
-                             fw_session_request_t *ret_request, fw_refusal_t *ret_refusal)
+int fw_session_request_parse(fw_text_t path, fw_bytes_t body, fw_session_request_t *ret_request,
+                             fw_refusal_t *ret_refusal)
 {
     size_t i = 0;
     json_error_t error;
@@ -156,7 +146,7 @@ int fw_session_request_parse(fw_text_t path, fw_bytes_t body, int64_t now_s,
     request.command.user_id = request.command.session_id = request.command.reason = FW_TEXT_NONE;
     int result = check_members(json, commands[i].members, ret_refusal);
     if (result == 0)
-        result = fill(&request, now_s, ret_refusal);
+        result = fill(&request, ret_refusal);
     if (result == 0)
         *ret_request = request;
     else

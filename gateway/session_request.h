@@ -27,9 +27,8 @@ typedef struct {
 
 /* The command of a POST to such a path. 0; -ENOENT: there is no such path; -EBADMSG: not JSON;
  * -EPROTO: it makes no sense. With -EBADMSG and -EPROTO ret_refusal says why. */
-int fw_session_request_parse(fw_text_t path, fw_bytes_t body, int64_t now_s,
-                             fw_session_request_t *ret_request, fw_refusal_t *ret_refusal)
-    __attribute__((warn_unused_result));
+int fw_session_request_parse(fw_text_t path, fw_bytes_t body, fw_session_request_t *ret_request,
+                             fw_refusal_t *ret_refusal) __attribute__((warn_unused_result));
 void fw_session_request_clear(fw_session_request_t *self);
 
 /* The arguments of a GET. 0, or -EPROTO with ret_refusal. */

@@ -20,20 +20,19 @@ struct fw_shard_sessions {
     fw_users_t *users;
     zsock_t *desk; /* NULL = there is none */
     fw_wakeup_t *wakeup;
-    fw_counter_t *commands[FW_SESSIONS_REVOKE + 1];
+    fw_counter_t *commands[FW_SESSIONS_REFRESH + 1];
     fw_counter_t *concerned;
     fw_counter_t *untold;
 };
 
 static void make_metrics(fw_shard_sessions_t *sessions, fw_metrics_t *m)
 {
-    static const char *const labels[FW_SESSIONS_REVOKE + 1] = {
+    static const char *const labels[FW_SESSIONS_REFRESH + 1] = {
         [FW_SESSIONS_DISCONNECT] = "action=\"disconnect\"",
         [FW_SESSIONS_UNSUBSCRIBE] = "action=\"unsubscribe\"",
         [FW_SESSIONS_REFRESH] = "action=\"refresh\"",
-        [FW_SESSIONS_REVOKE] = "action=\"revoke\"",
     };
-    for (size_t i = FW_SESSIONS_DISCONNECT; i <= FW_SESSIONS_REVOKE; i++)
+    for (size_t i = FW_SESSIONS_DISCONNECT; i <= FW_SESSIONS_REFRESH; i++)
         sessions->commands[i] =
             fw_metrics_counter(m, "freshwire_gateway_session_commands_total",
                                "Commands about sessions that shards have done.", labels[i]);
@@ -117,8 +116,6 @@ static uint32_t obey(void *context, const fw_session_command_t *command)
         break;
     case FW_SESSIONS_REFRESH:
         count = refresh(self, command);
-        break;
-    case FW_SESSIONS_REVOKE:
         break;
     }
     fw_counter_add(self->sessions_api->commands[command->action], 1);

@@ -43,8 +43,6 @@ static void *command_in(fw_arena_t *arena, const fw_session_command_t *from)
     to->rooms = patterns_in(arena, &from->claims[0]);
     to->publish = patterns_in(arena, &from->claims[1]);
     to->presence = patterns_in(arena, &from->claims[2]);
-    to->issued_before_s = from->issued_before_s;
-    to->until_s = from->until_s;
     return to;
 }
 
@@ -108,8 +106,6 @@ int fw_codec_session_command_of(fw_arena_t *arena, const void *message, fw_messa
         .channel = fw_text(from->channel),
         .claims = {patterns_of(arena, from->rooms), patterns_of(arena, from->publish),
                    patterns_of(arena, from->presence)},
-        .issued_before_s = from->issued_before_s,
-        .until_s = from->until_s,
     };
     return fw_session_command_check(&to->session_command, ret_refusal);
 }

@@ -75,15 +75,6 @@ static int check_refresh(const fw_session_command_t *command, fw_refusal_t *ret_
                : refuse("rooms", "is missing, and so are publish and presence", 0, 0, ret_refusal);
 }
 
-static int check_revoke(const fw_session_command_t *command, fw_refusal_t *ret_refusal)
-{
-    if (command->issued_before_s <= 0)
-        return refuse("issued_before", "must be a Unix time", 0, 0, ret_refusal);
-    if (command->until_s <= command->issued_before_s)
-        return refuse("seconds", "must be greater", 0, 0, ret_refusal);
-    return check_reason(command->reason, ret_refusal);
-}
-
 int fw_session_command_check(const fw_session_command_t *command, fw_refusal_t *ret_refusal)
 {
     if (!is_user(command->user_id))
@@ -99,8 +90,6 @@ int fw_session_command_check(const fw_session_command_t *command, fw_refusal_t *
         return 0;
     case FW_SESSIONS_REFRESH:
         return check_refresh(command, ret_refusal);
-    case FW_SESSIONS_REVOKE:
-        return check_revoke(command, ret_refusal);
     }
     return refuse("action", "is unknown", 0, (uint64_t)command->action, ret_refusal);
 }

@@ -10,14 +10,12 @@ enum {
     FW_CLOSE_REASON_SIZE_MAX = 123, /* of a WebSocket close frame */
     FW_ROOM_PATTERNS_MAX = 256,     /* of one claim */
     FW_ROOM_CLAIMS = 3,             /* rooms, publish, presence */
-    FW_REVOKE_SECONDS_MAX = 31 * 24 * 3600,
 };
 
 typedef enum {
     FW_SESSIONS_DISCONNECT = 1,
     FW_SESSIONS_UNSUBSCRIBE = 2,
     FW_SESSIONS_REFRESH = 3,
-    FW_SESSIONS_REVOKE = 4,
 } fw_session_action_t;
 
 typedef struct {
@@ -32,11 +30,9 @@ typedef struct {
     fw_text_t user_id;
     fw_text_t session_id;                      /* DISCONNECT: empty = all of the user */
     uint32_t code;                             /* DISCONNECT */
-    fw_text_t reason;                          /* DISCONNECT, REVOKE; may be empty */
+    fw_text_t reason;                          /* DISCONNECT; may be empty */
     fw_text_t channel;                         /* UNSUBSCRIBE */
     fw_room_patterns_t claims[FW_ROOM_CLAIMS]; /* REFRESH, at least one of them */
-    int64_t issued_before_s;                   /* REVOKE, Unix time */
-    int64_t until_s;                           /* REVOKE, Unix time */
 } fw_session_command_t;
 
 typedef struct {

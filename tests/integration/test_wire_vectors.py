@@ -124,8 +124,8 @@ EXPECTED = {
     "gateway_up_session_done": """session_done { command_id: 18446744073709551615 sessions: 4294967295
         }""",
     "gateway_up_session_done_bare": 'session_done { }',
-    "gateway_down_session_revoke": """session_command { command_id: 7 action: SESSION_ACTION_REVOKE user_id: "9"
-        reason: "password changed" issued_before_s: 1732270000 until_s: 1732273600 }""",
+    "gateway_down_session_unsubscribe": """session_command { command_id: 7 action: SESSION_ACTION_UNSUBSCRIBE
+        user_id: "9" channel: "user:9" }""",
     "gateway_down_session_result": """session_result { command_id: 7 gateways: 3 answered: 2 sessions:
         18446744073709551615 refused: "too many commands" }""",
     "gateway_down_session_result_bare": 'session_result { }',

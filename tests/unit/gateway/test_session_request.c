@@ -12,14 +12,12 @@
 
 #include "gateway/session_request.h"
 
-enum { NOW_S = 1732270000 };
-
 static int parse(const char *what, const char *body, fw_session_request_t *ret_request,
                  fw_refusal_t *ret_refusal)
 {
     fw_bytes_t bytes = {(const uint8_t *)body, strlen(body)};
     *ret_refusal = (fw_refusal_t){.field = ""};
-    return fw_session_request_parse(fw_text(what), bytes, NOW_S, ret_request, ret_refusal);
+    return fw_session_request_parse(fw_text(what), bytes, ret_request, ret_refusal);
 }
 
 static void refuses_what_makes_no_sense_and_names_the_field(void **state)

@@ -57,9 +57,6 @@ static void names_the_field_that_is_wrong(void **state)
           .user_id = {"9", 1},
           .claims = {[2] = {true, globs, FW_ROOM_PATTERNS_MAX + 1}}},
          "presence"},
-        {{.action = FW_SESSIONS_REVOKE, .user_id = {"9", 1}}, "issued_before"},
-        {{.action = FW_SESSIONS_REVOKE, .user_id = {"9", 1}, .issued_before_s = 7, .until_s = 7},
-         "seconds"},
         {{.user_id = {"9", 1}}, "action"},
     };
     (void)state;
@@ -85,7 +82,6 @@ static void takes_what_means_something(void **state)
                     7}},
         {.action = FW_SESSIONS_UNSUBSCRIBE, .user_id = {"9", 1}, .channel = {"room:42", 7}},
         {.action = FW_SESSIONS_REFRESH, .user_id = {"9", 1}, .claims = {{true, NULL, 0}}},
-        {.action = FW_SESSIONS_REVOKE, .user_id = {"9", 1}, .issued_before_s = 7, .until_s = 8},
     };
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
