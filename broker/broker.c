@@ -227,8 +227,10 @@ static fw_core_t *make_core(fw_broker_loop_t *self)
         .channels_max = config->channels_max,
         .seed = seeds[1],
     };
-    fw_core_output_t output = {self, fw_broker_acknowledge, fw_broker_send_job, fw_broker_deliver,
-                               fw_broker_alarm, fw_broker_purged};
+    fw_core_output_t output = {
+        self, fw_broker_acknowledge, fw_broker_send_job, fw_broker_deliver, NULL, NULL};
+    output.alarm = fw_broker_alarm;
+    output.purged = fw_broker_purged;
     return fw_core_new(&options, &output, make_store, &store, self->registry, self->now_us);
 }
 

@@ -124,8 +124,7 @@ static int start_admin(fw_process_t *self, fw_config_error_t *ret_error)
     if (self->roles & FW_ROLE_GATEWAY)
         options.routes[options.routes_count++] =
             (fw_admin_route_t){"/v1/sessions", FW_SESSIONS_ENDPOINT};
-    int result =
-        fw_admin_start_with(listen, &options, self->metrics, self->health, &self->admin);
+    int result = fw_admin_start_with(listen, &options, self->metrics, self->health, &self->admin);
     return result == 0 ? 0 : fail(ret_error, result, "the admin port", listen, "see admin.listen");
 }
 

@@ -15,11 +15,11 @@ enum {
     FW_REQUEST_ID_SIZE_MAX = 64, /* beyond: fw.error */
     FW_EMPTY_FRAGMENTS_MAX = 16, /* of one message; beyond: close 4400 */
     FW_CONNECTIONS_SPARE =
-        1024,            /* beside the sessions: handshakes and HTTP; beyond: closed at once */
+        1024, /* beside the sessions: handshakes and HTTP; beyond: closed at once */
     FW_ACCEPTS_PER_SECOND_MAX = 60000, /* what may be configured */
-    FW_POSTS_MAX = 1024, /* events waiting for their acknowledgement; beyond: 503 */
-    FW_POST_BYTES_MAX = 512 * 1024,   /* body of POST /v1/events; beyond: 413 */
-    FW_HEADERS_BYTES_MAX = 16 * 1024, /* of one HTTP request; beyond: closed */
+    FW_POSTS_MAX = 1024,               /* events waiting for their acknowledgement; beyond: 503 */
+    FW_POST_BYTES_MAX = 512 * 1024,    /* body of POST /v1/events; beyond: 413 */
+    FW_HEADERS_BYTES_MAX = 16 * 1024,  /* of one HTTP request; beyond: closed */
 };
 
 /* A token bucket; all zero is full. */

@@ -2,8 +2,8 @@
  * All work of a turn is done in the prepare handle, right before the loop would sleep: broker, then
  * sessions. Callbacks of libwebsockets only change state and mark sessions. */
 #include "gateway/shard_auth.h"
-#include "gateway/shard_internal.h"
 #include "gateway/shard_authorise.h"
+#include "gateway/shard_internal.h"
 #include "gateway/shard_rooms.h"
 #include "gateway/shard_sessions.h"
 #include "gateway/shard_tls.h"

@@ -39,7 +39,7 @@ typedef struct {
     const fw_security_t *security; /* keys of the links, NULL = none; outlives it */
     uv_loop_t *loop;
     fw_hub_t *hub;
-    fw_rooms_t *rooms; /* NULL = no presence and no notes */
+    fw_rooms_t *rooms;             /* NULL = no presence and no notes */
     fw_uplink_commands_t commands; /* obey NULL = commands are not taken */
     const fw_gateway_metrics_t *metrics;
     fw_publisher_done_fn *published; /* of events that went through fw_uplink_publisher */

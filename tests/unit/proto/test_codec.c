@@ -281,8 +281,7 @@ static void has_a_sample_of_every_message_on_every_link(void **state)
         [FW_LINK_GATEWAY_DOWN] = 1 << FW_MESSAGE_WELCOME | 1 << FW_MESSAGE_POSITIONS_REPLY |
                                  1 << FW_MESSAGE_REPLAY_REPLY | 1 << FW_MESSAGE_PONG |
                                  1 << FW_MESSAGE_REFUSAL | 1 << FW_MESSAGE_PRESENCE_ACK |
-                                 1 << FW_MESSAGE_PRESENCE_REPLY |
-                                 1 << FW_MESSAGE_SESSION_COMMAND |
+                                 1 << FW_MESSAGE_PRESENCE_REPLY | 1 << FW_MESSAGE_SESSION_COMMAND |
                                  1 << FW_MESSAGE_SESSION_RESULT,
     };
     unsigned seen[FW_ANY_COUNT] = {0};
