@@ -203,7 +203,7 @@ fw_gateway_config_t fw_options_gateway(const fw_config_t *config, fw_roles_t rol
             {
                 .url = fw_config_text(config, "gateway.authorise.url"),
                 .key = fw_config_text(config, "gateway.authorise.key"),
-                .ca_file = fw_config_text(config, "gateway.authorise.ca_file"),
+                .ca_file = fw_config_text(config, "gateway.authorise.ca"),
                 .timeout_ms = fw_config_number(config, "gateway.authorise.timeout"),
                 .concurrency = number32(config, "gateway.authorise.concurrency"),
                 .remembered_max = number32(config, "gateway.authorise.remembered_max"),

@@ -294,7 +294,7 @@ static const fw_option_t table[] = {
          "action, and answers allow and ttl_seconds. Empty: the token alone decides."),
     SECRET("gateway.authorise.key", "",
            "Sent to it as Authorization: Bearer KEY; empty: nothing is."),
-    TEXT("gateway.authorise.ca_file", "",
+    TEXT("gateway.authorise.ca", "",
          "PEM file of the issuers of its certificate; empty: the system's."),
     DURATION("gateway.authorise.timeout", "2s", 50, 30 * SECOND,
              "It must have answered by then; else the room is refused for now."),
