@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 
@@ -116,3 +117,35 @@ def test_every_session_is_dropped_for_two_seconds_again_and_again(
     )
     assert verdict.counts["resets"] == 0
     assert percentile(late, 100) < 10, "what was missed comes with the connection"
+
+
+@pytest.mark.nightly
+def test_soak_with_churn_keeps_memory_flat(cluster, make_run, step) -> None:
+    """Sessions come and go all the time, without a word; nothing may be left of them."""
+    seconds = float(os.environ.get("FRESHWIRE_SOAK_SECONDS", "1800"))
+    for _ in range(2):
+        cluster.add_gateway(**CALM)
+    run = make_run(cluster.start(workers=1, gateways=2))
+    crowd(run, 100, 10)
+    run.publish_acked(20, channels=[f"room:{number}" for number in range(10)])
+    run.wait_accepted(60)
+    step(f"five sessions a second are lost and come back, for {seconds:.0f} s")
+    samples: dict[str, list[int]] = {role.name: [] for role in [cluster.broker, *cluster.workers, *cluster.gateways]}
+    ends = time.monotonic() + seconds
+    due = time.monotonic()
+    while time.monotonic() < ends:
+        for session in run.random.sample(run.subscribers, 5):
+            session.cut()
+        if time.monotonic() >= due:
+            due += seconds / 60
+            for role in [cluster.broker, *cluster.workers, *cluster.gateways]:
+                samples[role.name].append(role.rss_kib())
+        run.last_for(1)
+    verdict = run.conclude(converged_s=60)
+    figures = {name: {"rss_kib": values, "connections": verdict.counts["joined again"]} for name, values in samples.items()}
+    report("soak-with-churn", {"seconds": seconds, **figures})
+    assert verdict.counts["resets"] == 0
+    for name, values in samples.items():
+        third = len(values) // 3
+        settled, last = max(values[third : 2 * third]), max(values[2 * third :])
+        assert last <= settled * 1.05 + 2048, f"{name}: {values}"
