@@ -6,11 +6,13 @@ from __future__ import annotations
 import os
 import resource
 import time
+from collections import Counter
 
 import pytest
 
 from stack import wait_for
 
+from harness.history import Parted
 from harness.run import percentile
 from test_load import ms, report
 
@@ -50,9 +52,10 @@ def test_rolling_restart_of_three_gateways_costs_no_event_and_no_refetch(
     run = make_run(cluster.start(workers=1, gateways=3))
     crowd(run, sessions, rooms)
     publish(run, rooms)
-    shares = []
+    shares, closed = [], 0
     for gateway in cluster.gateways:
         mine = int(gateway.metric("freshwire_sessions"))
+        closed += mine
         step(f"{gateway.name} with {mine} sessions is restarted")
         began = time.monotonic()
         gateway.restart()
@@ -62,6 +65,9 @@ def test_rolling_restart_of_three_gateways_costs_no_event_and_no_refetch(
         shares.append(busiest_tenth(again, began, max(again) - began))
         run.wait_accepted(30)
     drained = sum(len(session.drained) for session in run.subscribers)
+    codes = Counter(
+        str(entry.code) for session in run.subscribers for entry in session.history.entries if isinstance(entry, Parted)
+    )
     verdict = run.conclude(converged_s=120)
     # The checker has seen that each event came to each session, in order and once. A session that goes on from its
     # place refetches nothing: only a reset makes it.
@@ -69,7 +75,9 @@ def test_rolling_restart_of_three_gateways_costs_no_event_and_no_refetch(
         f"rolling-restart-{sessions}",
         {
             "sessions": sessions,
-            "moved": drained,
+            "closed": closed,
+            "told": drained,
+            "close_codes": codes,
             "busiest_tenth_of_the_time": [round(share, 2) for share in shares],
             "received": verdict.counts["received"],
             "refetches_caused": verdict.counts["resets"],
@@ -121,31 +129,41 @@ def test_every_session_is_dropped_for_two_seconds_again_and_again(
 
 @pytest.mark.nightly
 def test_soak_with_churn_keeps_memory_flat(cluster, make_run, step) -> None:
-    """Sessions come and go all the time, without a word; nothing may be left of them."""
+    """Sessions come and go all the time, without a word; nothing may be left of them.
+
+    Rings and histories are so short that they are full within a minute: what grows later is not kept events.
+    """
     seconds = float(os.environ.get("FRESHWIRE_SOAK_SECONDS", "1800"))
     for _ in range(2):
-        cluster.add_gateway(**CALM)
-    run = make_run(cluster.start(workers=1, gateways=2))
+        cluster.add_gateway("--gateway-ring-events-max", "64", **CALM)
+    run = make_run(cluster.start(workers=1, gateways=2, broker_flags=["--broker-history-events-max", "64"]))
     crowd(run, 100, 10)
     run.publish_acked(20, channels=[f"room:{number}" for number in range(10)])
     run.wait_accepted(60)
-    step(f"five sessions a second are lost and come back, for {seconds:.0f} s")
-    samples: dict[str, list[int]] = {role.name: [] for role in [cluster.broker, *cluster.workers, *cluster.gateways]}
+    step(f"twenty sessions a second are lost and come back, for {seconds:.0f} s")
+    samples: dict[str, list[int]] = {role.name: [] for role in cluster.roles}
+    rings: dict[str, list[int]] = {role.name: [] for role in cluster.gateways}
     ends = time.monotonic() + seconds
     due = time.monotonic()
     while time.monotonic() < ends:
-        for session in run.random.sample(run.subscribers, 5):
+        for session in run.random.sample(run.subscribers, 20):
             session.cut()
         if time.monotonic() >= due:
             due += seconds / 60
-            for role in [cluster.broker, *cluster.workers, *cluster.gateways]:
+            for role in cluster.roles:
                 samples[role.name].append(role.rss_kib())
+            for role in cluster.gateways:
+                rings[role.name].append(int(role.metric("freshwire_ring_bytes")))
         run.last_for(1)
     verdict = run.conclude(converged_s=60)
-    figures = {name: {"rss_kib": values, "connections": verdict.counts["joined again"]} for name, values in samples.items()}
-    report("soak-with-churn", {"seconds": seconds, **figures})
+    connections = sum(session.connections for session in run.subscribers)
+    report(
+        "soak-with-churn",
+        {"seconds": seconds, "connections": connections, "rss_kib": samples, "ring_bytes": rings},
+    )
     assert verdict.counts["resets"] == 0
     for name, values in samples.items():
         third = len(values) // 3
         settled, last = max(values[third : 2 * third]), max(values[2 * third :])
-        assert last <= settled * 1.05 + 2048, f"{name}: {values}"
+        # Of 6,000 connections in a third of half an hour: 170 bytes left of each would be more.
+        assert last <= settled + 1024, f"{name}: {values}"
